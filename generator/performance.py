@@ -1,0 +1,62 @@
+"""The parameters of a clip over time. Pure functions recombine (``take=``) and edit performances; see recombine.py and edit.py."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Camera:
+    """A pinhole camera with square pixels and its principal point in the middle."""
+
+    focal_px: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What stays the same of one person: neutral shape, eyeballs, and the personal ranges that transfer needs."""
+
+    neutral: NDArray[np.float32]
+    """(468, 3) neutral mesh in centimetres, head frame: origin between the eyeballs, x right in the picture, y down, z away."""
+    eyeballs: NDArray[np.float32]
+    """(2, 4) centre x, y, z and radius of the person's right and left eyeball, centimetres, head frame."""
+    ranges: dict[str, tuple[float, float]]
+    """Personal range (5th, 95th percentile) of each calibrated quantity: ``lids_right``, ``lids_left``, ``mouth``, ``gaze_yaw`` ..."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performance:
+    """What one face does over T frames, with the person and the scene it was taken from."""
+
+    time_base: Fraction
+    pts: NDArray[np.int64]
+    """(T,) presentation times in ticks of ``time_base``."""
+    rotation: NDArray[np.float32]
+    """(T, 3) head to camera rotation vector, radians; zero looks into the camera."""
+    translation: NDArray[np.float32]
+    """(T, 3) head origin in the camera frame, centimetres (x right, y down, z away)."""
+    expression: NDArray[np.float32]
+    """(T, K) coefficients of the expression basis, in standard deviations."""
+    lids: NDArray[np.float32]
+    """(T, 2) closure of the person's right and left eye, 0 open to 1 closed."""
+    gaze: NDArray[np.float32]
+    """(T, 2, 2) yaw (positive: to the right of the picture) and pitch (positive: down) of each eye in the head frame, radians."""
+    confidence: NDArray[np.float32]
+    """(T,) 0..1; 0 is a gap that was filled in by interpolation."""
+    identity: Identity
+    camera: Camera
+    illumination: NDArray[np.float32] | None = None
+    """(T, 9, 3) spherical-harmonics coefficients, order 2, RGB."""
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """(T,) presentation times in seconds."""
+        return self.pts * float(self.time_base)
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.pts)

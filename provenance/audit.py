@@ -1,0 +1,44 @@
+"""The verdict on one file's manifest, in the shape of a ``facewitness.verify/1`` row."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = "facewitness.verify/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """One check of the validator: its C2PA status code, where it applies, and a sentence a person understands."""
+
+    code: str
+    url: str
+    explanation: str
+    success: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What can be said of one file's manifest; states are never merged, silence never reads as valid."""
+
+    path: str
+    sha256: str | None
+    state: str
+    """``trusted | untrusted | invalid | absent | unreadable | timeout``."""
+    ai: str = "unknown"
+    """``generated | edited | none | unknown``; facts only where the state is trusted."""
+    signer: dict[str, Any] | None = None
+    signed_at: str | None = None
+    trust_list: str | None = None
+    codes: tuple[Code, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Evidence that is not there: ``time_stamp``, ``revocation``."""
+    ingredients: tuple[dict[str, Any], ...] = ()
+    extra_boxes: tuple[dict[str, Any], ...] = ()
+    recovered: dict[str, Any] | None = None
+    """``{match: watermark|fingerprint, distance, manifest}``: a possible match, never shown as valid."""
+    second_opinion: dict[str, Any] | None = None
+    label: dict[str, Any] | None = None
+    """The ``org.facewitness.label`` assertion of a video made here."""
+    error: str | None = None
+    validated_at: str = ""
+    schema: str = field(default=SCHEMA)
