@@ -1,4 +1,7 @@
-"""One face through a clip, as arrays over time. Sides are the *person's*: index 0 is their right eye (left in the picture)."""
+"""One face through a clip, as arrays over time.
+
+Sides are the *person's*: index 0 is their right eye, which is left in the picture.
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -48,7 +51,7 @@ class FaceTrack:
     @property
     def times_s(self) -> NDArray[np.float64]:
         """(T,) presentation times in seconds."""
-        return self.pts * float(self.time_base)
+        return self.pts.astype(np.float64) * float(self.time_base)
 
     @property
     def iris_px(self) -> float:
