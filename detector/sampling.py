@@ -1,0 +1,65 @@
+"""Which frames of a clip are looked at, and the faces in each of them, in one pass of decoding."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from facewitness.faces import FaceTrack, FaceTracker
+from facewitness.media.types import Frame
+from numpy.typing import NDArray
+
+ANALYSIS_FPS = 12.5
+"""Frames a second that training and scanning look at: every second one of 25 or 30."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sighting:
+    """One face in one looked-at frame: its number while it is followed, and its (468, 3) mesh in pixels."""
+
+    face: int
+    mesh: NDArray[np.float32]
+
+
+def stride(fps: float) -> int:
+    """How many frames of a video of ``fps`` make one step of the analysis; 1 where the rate is unknown or low."""
+    return max(round(fps / ANALYSIS_FPS), 1) if fps > 0 else 1
+
+
+def thin(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
+    """Every ``stride``-th frame by presentation time, so that a variable rate is thinned evenly."""
+    step_s = stride(fps) / fps if fps > 0 else 0.0
+    last: float | None = None
+    for frame in frames:
+        if last is None or frame.time_s - last >= 0.75 * step_s:
+            last = frame.time_s
+            yield frame
+
+
+class Follower:
+    """A FaceTracker that says after every frame which faces it sees there, and at the end which track each became."""
+
+    def __init__(self, tracker: str = "mesh", max_faces: int = 4):
+        self._tracker = FaceTracker(tracker, max_faces)
+        self._first: dict[int, tuple[int, NDArray[np.float32]]] = {}
+        self.frames = 0
+
+    def update(self, frame: Frame) -> list[Sighting]:
+        """Look at the next frame; the faces seen in it."""
+        self._tracker.update(frame)
+        index, self.frames = self.frames, self.frames + 1
+        seen = []
+        for face in self._tracker._faces:
+            if face.frames and face.frames[-1] == index:
+                seen.append(Sighting(face=face.number, mesh=face.meshes[-1]))
+                self._first.setdefault(face.number, (index, face.meshes[-1]))
+        return seen
+
+    def finish(self) -> list[tuple[int, FaceTrack]]:
+        """(number while followed, track) of every face, the most present and largest first."""
+        out = []
+        for track in self._tracker.finish():
+            for number, (index, mesh) in self._first.items():
+                if track.present[index] and np.array_equal(track.mesh[index], mesh):
+                    out.append((number, track))
+                    break
+        return out
