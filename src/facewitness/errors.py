@@ -1,4 +1,4 @@
-"""The errors of the house: one sentence each that says what is wrong and what to do next, and the exit code that goes with it."""
+"""The errors of the house: one sentence each that says what is wrong and what to do next, and its exit code."""
 
 EXIT_FINE = 0
 EXIT_NEGATIVE = 1

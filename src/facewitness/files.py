@@ -62,12 +62,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON text of dataclasses, arrays, paths, fractions and what they are made of; keys in the order given, NaN as null."""
+    """JSON text of dataclasses, arrays, paths, fractions and what they are made of; NaN becomes null."""
     return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def plain(value: Any) -> Any:
-    """The same value made of dict, list, str, int, float, bool and None only (tuples become lists, NaN and infinity None)."""
+    """The same value made of JSON's own types only: tuples and arrays become lists, NaN and infinity None."""
     import dataclasses
     import math
     from fractions import Fraction

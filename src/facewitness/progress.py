@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 def track(items: Iterable[T], description: str, *, total: float | None = None) -> Iterator[T]:
-    """Yield ``items`` while a bar named ``description`` fills up; ``total`` is the number of items where it is known."""
+    """Yield ``items`` while a bar named ``description`` fills up; ``total`` is their number where it is known."""
     with Bar(description, total=total) as bar:
         for item in items:
             yield item
@@ -20,7 +20,7 @@ class Bar:
 
     def __init__(self, description: str, *, total: float | None = None):
         self._description, self._total = description, total
-        self._progress = None
+        self._progress: Any = None
 
     def __enter__(self) -> "Bar":
         """Start drawing, if stderr is a terminal."""

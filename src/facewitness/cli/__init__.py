@@ -4,18 +4,17 @@ import importlib
 import sys
 from typing import Any
 
-import click
 import typer
 import typer.core
 
 from facewitness import __version__
-from facewitness.errors import EXIT_INTERRUPTED, EXIT_UNREADABLE, FacewitnessError
+from facewitness.errors import EXIT_INTERRUPTED, FacewitnessError
 
 # name -> (module below facewitness.cli, one line for --help). A module's attribute `app` is a typer.Typer; a group
 # when it stands for several commands (`actor train`), else the command of the same name inside it.
 COMMANDS = {
     "demo": ("demo", "The whole story in one command: footage, actor, reenactment, proof, detection, report."),
-    "track": ("generator", "Follow the faces of a video and save their landmarks."),
+    "track": ("track", "Follow the faces of a video and save their landmarks."),
     "actor": ("actor", "Train an actor from footage, or show its card."),
     "reenact": ("generator", "Drive an actor with somebody else's performance."),
     "edit": ("generator", "Change an actor's performance: gaze, lids, mouth, shape, hair."),
@@ -37,57 +36,55 @@ COMMANDS = {
 class LazyGroup(typer.core.TyperGroup):
     """A group that knows its commands by name and imports the module of one only when it is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    _overview = False
+
+    def list_commands(self, ctx: Any) -> list[str]:
         """The commands in the order of the table."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command itself; for the overview of ``--help`` a light stand-in with its line of help."""
-        if name not in COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module, line = COMMANDS[name]
-        if ctx.resilient_parsing or getattr(ctx, "overview", False):
-            return click.Command(name, help=line)
-        command = typer.main.get_command(importlib.import_module(f"facewitness.cli.{module}").app)
-        if isinstance(command, click.Group) and name in command.commands:
-            return command.commands[name]
-        command.name = name
+        module, line = COMMANDS[cmd_name]
+        if self._overview:
+            return typer.core.TyperCommand(cmd_name, help=line)
+        command: Any = typer.main.get_command(importlib.import_module(f"facewitness.cli.{module}").app)
+        command = getattr(command, "commands", {}).get(cmd_name, command)
+        command.name = cmd_name
         return command
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the overview from the table alone, so that it needs no room of the house."""
-        ctx.overview = True  # type: ignore[attr-defined]
+        self._overview = True
         super().format_help(ctx, formatter)
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
-@app.callback(help="Make labelled reenactments, prove where a video came from, find what was faked.")
-def root(version: bool = typer.Option(False, "--version", help="Print the version and leave.", is_eager=True)) -> None:
-    """Options before the command."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"facewitness {__version__}")
         raise typer.Exit
 
 
-def main(argv: list[str] | None = None) -> Any:
-    """Run the command line and leave with its exit code; a user's mistake is one sentence on stderr, never a traceback."""
+@app.callback(help="Make labelled reenactments, prove where a video came from, find what was faked.")
+def root(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and leave.", is_eager=True, callback=_print_version
+    ),
+) -> None:
+    """Options before the command."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line, leave with its exit code; a user's mistake is one sentence on stderr, never a traceback."""
     try:
-        code = app(args=argv, standalone_mode=False)
-        code = code if isinstance(code, int) else 0
-    except click.exceptions.Abort:
-        code = EXIT_INTERRUPTED
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = EXIT_INTERRUPTED
-    except click.ClickException as e:
-        e.show()
-        code = e.exit_code
+        app(args=argv)
     except FacewitnessError as e:
         print(f"facewitness: {e}", file=sys.stderr)
-        code = e.exit_code
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = EXIT_UNREADABLE
-    sys.exit(code)
+        sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        print("facewitness: interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
