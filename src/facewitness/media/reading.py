@@ -1,0 +1,219 @@
+"""Reading a video once, from front to back: its probe, and its frames upright in RGB with exact presentation times."""
+
+import warnings
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from facewitness.errors import UnreadableInputError
+from facewitness.media.limits import MAX_DAMAGED_PACKETS
+from facewitness.media.opening import STILL_CODECS, opened, shown
+from facewitness.media.picture import Orientation, aspect_of, orientation_of, square_size, to_rgb
+from facewitness.media.types import Frame, VideoInfo
+
+SEEKABLE = ("mov", "matroska")
+"""Containers whose index is trusted to find a time; others are decoded from their beginning."""
+
+CLOCK_FROM_ANYWHERE = ("mpeg", "mpegts")
+"""Containers whose clock starts at an arbitrary time, which is taken off, as players do."""
+
+MISSING_FRAMES_NOTED = 3
+"""A file that ends this many frames before its announced end is said to be cut short."""
+
+
+class DamagedVideoWarning(UserWarning):
+    """Part of a video could not be decoded; what could be was."""
+
+
+class VideoReader:
+    """One pass over a video: ``for frame in VideoReader(path): ...``; then ``reader.notes`` says what was wrong.
+
+    ``info`` is known from the start, ``notes`` (sentences on damage) when the pass is over.
+    """
+
+    def __init__(self, path: Path, *, start_s: float = 0.0, end_s: float | None = None, exact_colour: bool = False):
+        self.path = Path(path)
+        self.notes: list[str] = []
+        self.info = probe(self.path)
+        self._start_s, self._end_s, self._exact = start_s, end_s, exact_colour
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Decode from the beginning; frames that start before ``start_s`` or at ``end_s`` and later are left out."""
+        yield from self._from(self._start_s)
+
+    def _from(self, seek_s: float) -> Iterator[Frame]:
+        with opened(self.path) as (container, stream):
+            base, origin = _base(stream), _origin(container, stream)
+            sought = seek_s > 0 and container.format.name.split(",")[0] in SEEKABLE and _seek(container, stream, seek_s)
+            size = square_size(stream.codec_context.width, stream.codec_context.height, aspect_of(stream))
+            orientation: Orientation | None = None
+            index, last = 0, None
+            for raw, pts in timed(self._decoded(container, stream), origin, base, self.info.frame_rate):
+                if sought and last is None and pts * base > seek_s:  # the index lied: begin again without it
+                    break
+                last = pts
+                if pts * base < self._start_s:
+                    continue
+                if self._end_s is not None and pts * base >= self._end_s:
+                    return
+                orientation = orientation or orientation_of(raw)
+                image = orientation.upright(to_rgb(raw, *size, exact=self._exact))
+                yield Frame(index=index, pts=pts, time_base=base, image=image)
+                index += 1
+            else:
+                self._note_missing(last, base)
+                return
+        yield from self._from(0.0)
+
+    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        damaged = in_a_row = 0
+        try:
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                    in_a_row = 0
+                except (av.error.FFmpegError, ValueError, MemoryError):
+                    damaged, in_a_row = damaged + 1, in_a_row + 1
+                    if in_a_row >= MAX_DAMAGED_PACKETS:
+                        break
+                    continue
+                yield from frames  # type: ignore[misc]
+        except (av.error.FFmpegError, OSError) as e:
+            self.notes.append(f"reading stopped before the end of the file ({type(e).__name__})")
+        if damaged:
+            self.notes.append(f"{damaged} damaged packets were passed over")
+
+    def _note_missing(self, last: int | None, base: Fraction) -> None:
+        info = self.info
+        if last is None or not info.frame_rate or not info.duration_s:
+            return
+        missing_s = info.duration_s - float(last * base) - 1 / float(info.frame_rate)
+        if missing_s * float(info.frame_rate) > MISSING_FRAMES_NOTED and missing_s > 0.01 * info.duration_s:
+            end_s = float(last * base)
+            self.notes.append(f"the picture ends at {end_s:.2f} s, but {info.duration_s:.2f} s are announced")
+
+
+def read_frames(
+    path: Path, *, start_s: float = 0.0, end_s: float | None = None, exact_colour: bool = False
+) -> Iterator[Frame]:
+    """Stream the frames of a video: upright RGB in square pixels, with the presentation times of the file.
+
+    ``start_s`` and ``end_s`` (seconds, end excluded) cut out a part; ``index`` then counts from the first frame given.
+    ``exact_colour`` converts without rounding bias, for pictures that are encoded again. A damaged or truncated file
+    gives what can be decoded and a DamagedVideoWarning at the end; the memory taken does not depend on the length.
+    Raises UnreadableInputError (one sentence) where not a single frame can be had.
+
+    >>> for frame in read_frames(Path("clip.mp4"), end_s=1.0):  # doctest: +SKIP
+    ...     print(frame.time_s, frame.image.shape)
+    """
+    reader = VideoReader(path, start_s=start_s, end_s=end_s, exact_colour=exact_colour)
+    yield from reader
+    for note in reader.notes:
+        warnings.warn(f"{shown(reader.path)}: {note}", DamagedVideoWarning, stacklevel=2)
+
+
+def probe(path: Path) -> VideoInfo:
+    """Say what a video is, after decoding its first frame (so that what is probed can also be read).
+
+    Raises UnreadableInputError (one sentence) where the file is missing, empty, no video, too large or does not decode.
+    """
+    path = Path(path)
+    with opened(path) as (container, stream):
+        context = stream.codec_context
+        context.thread_count = 1
+        first = _first_frame(container, stream)
+        if first is None:
+            raise UnreadableInputError(
+                f"{shown(path)} has a video's header but no picture that decodes; fetch it again."
+            )
+        if context.name in STILL_CODECS and stream.frames <= 1 and _is_still(container):
+            raise UnreadableInputError(f"{shown(path)} is a still picture, not a video; give a video file.")
+        orientation = orientation_of(first)
+        width, height = square_size(context.width, context.height, aspect_of(stream))
+        if orientation.turn_deg in (90, 270):
+            width, height = height, width
+        audio = container.streams.audio[0].codec_context if container.streams.audio else None
+        return VideoInfo(
+            path=path,
+            width=width,
+            height=height,
+            frame_rate=Fraction(stream.average_rate or stream.guessed_rate or 0),
+            time_base=_base(stream),
+            duration_s=_duration(container, stream),
+            frames=max(0, stream.frames),
+            codec=context.codec.canonical_name,
+            pixel_format=first.format.name,
+            bit_depth=max((c.bits for c in first.format.components), default=8),
+            rotation_deg=orientation.turn_deg,
+            audio_codec=audio.codec.canonical_name if audio else None,
+            container=container.format.name,
+        )
+
+
+def timed(
+    frames: Iterator[av.VideoFrame], origin: int, base: Fraction, rate: Fraction
+) -> Iterator[tuple[av.VideoFrame, int]]:
+    """Pair each frame with its presentation time: the file's, or where it has none the next in step.
+
+    Times strictly increase: of two frames at one time the later moves by a tick.
+    """
+    step = max(1, round(1 / (rate * base))) if rate else 1
+    last: int | None = None
+    for frame in frames:
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        pts = stamp - origin if stamp is not None else (0 if last is None else last + step)
+        last = pts if last is None or pts > last else last + 1
+        yield frame, last
+
+
+def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFrame | None:
+    failed = 0
+    try:
+        for packet in container.demux(stream):
+            try:
+                for frame in packet.decode():
+                    return frame  # type: ignore[return-value]
+            except (av.error.FFmpegError, ValueError, MemoryError):
+                failed += 1
+                if failed >= MAX_DAMAGED_PACKETS:
+                    return None
+    except (av.error.FFmpegError, OSError):
+        return None
+    return None
+
+
+def _is_still(container: InputContainer) -> bool:
+    return container.format.name.endswith("_pipe") or container.format.name in ("image2", "webp")
+
+
+def _base(stream: VideoStream) -> Fraction:
+    return Fraction(stream.time_base) if stream.time_base else Fraction(1, 90_000)
+
+
+def _origin(container: InputContainer, stream: VideoStream) -> int:
+    """Ticks of the stream's time base at which the file's clock starts."""
+    if container.format.name in CLOCK_FROM_ANYWHERE and container.start_time:
+        return round(Fraction(container.start_time, av.time_base) / _base(stream))
+    return 0
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> float:
+    seconds = 0.0
+    if stream.duration and stream.duration > 0:
+        seconds = float(stream.duration * _base(stream))
+    elif container.duration and container.duration > 0:
+        seconds = container.duration / av.time_base
+    return seconds
+
+
+def _seek(container: InputContainer, stream: VideoStream, seek_s: float) -> bool:
+    try:
+        container.seek(int(seek_s / _base(stream)), stream=stream, backward=True)
+    except (av.error.FFmpegError, OSError, OverflowError):
+        return False
+    return True
