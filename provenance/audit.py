@@ -1,6 +1,7 @@
 """The verdict on one file's manifest, in the shape of a ``facewitness.verify/1`` row."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 SCHEMA = "facewitness.verify/1"
@@ -14,6 +15,10 @@ class Code:
     url: str
     explanation: str
     success: bool
+    detail: str = ""
+    """What the library itself said."""
+    kind: str = ""
+    """``success | informational | failure``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +39,25 @@ class Audit:
     """Evidence that is not there: ``time_stamp``, ``revocation``."""
     ingredients: tuple[dict[str, Any], ...] = ()
     extra_boxes: tuple[dict[str, Any], ...] = ()
+    """Parts of the file that carry data and that no hash covers."""
     recovered: dict[str, Any] | None = None
     """``{match: watermark|fingerprint, distance, manifest}``: a possible match, never shown as valid."""
     second_opinion: dict[str, Any] | None = None
     label: dict[str, Any] | None = None
-    """The ``org.facewitness.label`` assertion of a video made here."""
+    """The ``org.facewitness.label`` assertion of a video made here; only where the state is trusted."""
+    claims: dict[str, Any] | None = None
+    """What the manifest says, whoever says it: facts only where the state is trusted, else mere claims."""
+    manifest_id: str | None = None
+    media_type: str | None = None
     error: str | None = None
     validated_at: str = ""
     schema: str = field(default=SCHEMA)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "Audit":
+        """The audit of a JSON row; fields it does not know are left out."""
+        known = {f.name: row[f.name] for f in fields(cls) if f.name in row}
+        known["codes"] = tuple(Code(**c) for c in known.get("codes", ()))
+        for name in ("missing", "ingredients", "extra_boxes"):
+            known[name] = tuple(known.get(name, ()))
+        return cls(**known)

@@ -1,0 +1,94 @@
+"""Whether a certificate chain leads to an anchor, decided by us as well: the library lets a time-stamp root vouch for signers."""
+
+import datetime
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import NameOID
+
+from facewitness.provenance.policy import Policy
+
+MAX_CHAIN = 10
+
+
+def read_chain(ders: Iterable[bytes]) -> list[x509.Certificate]:
+    """Certificates from DER; raises ValueError at the first that is malformed."""
+    return [x509.load_der_x509_certificate(der) for der in ders]
+
+
+def voucher(chain: Sequence[x509.Certificate], policy: Policy, at: datetime.datetime) -> str | None:
+    """The name of the signers' list that vouches for ``chain`` (leaf first) at a time, or None.
+
+    ``allowed`` stands for the policy's allowed certificates. Lists for time stamps are never asked.
+    """
+    if not chain:
+        return None
+    if chain[0] in _certificates(policy.allowed_pem) and _valid(chain[0], at):
+        return "allowed"
+    for anchors in policy.anchors:
+        if anchors.kind == "signers" and _leads_to(chain, _certificates(anchors.pem), at):
+            return anchors.name
+    return None
+
+
+def valid_at(chain: Sequence[x509.Certificate], at: datetime.datetime) -> bool:
+    """Whether every certificate that was sent along is within its validity."""
+    return all(_valid(c, at) for c in chain)
+
+
+def describe(cert: x509.Certificate) -> dict[str, Any]:
+    """A certificate in plain values: names, serial, validity, SHA-256."""
+    return {
+        "common_name": _attribute(cert.subject, NameOID.COMMON_NAME),
+        "organisation": _attribute(cert.subject, NameOID.ORGANIZATION_NAME),
+        "issuer": _attribute(cert.issuer, NameOID.COMMON_NAME) or cert.issuer.rfc4514_string(),
+        "serial": f"{cert.serial_number:x}",
+        "not_before": cert.not_valid_before_utc.isoformat(),
+        "not_after": cert.not_valid_after_utc.isoformat(),
+        "sha256": hashlib.sha256(cert.public_bytes(serialization.Encoding.DER)).hexdigest(),
+    }
+
+
+def _leads_to(chain: Sequence[x509.Certificate], anchors: tuple[x509.Certificate, ...], at: datetime.datetime) -> bool:
+    current, rest = chain[0], list(chain[1:])
+    for depth in range(MAX_CHAIN):
+        if not _valid(current, at):
+            return False
+        if any(current == a or (_valid(a, at) and _issued(current, a, depth)) for a in anchors):
+            return depth > 0 or current not in anchors or len(chain) == 1
+        following = next((c for c in rest if _issued(current, c, depth)), None)
+        if following is None:
+            return False
+        rest.remove(following)
+        current = following
+    return False
+
+
+def _issued(cert: x509.Certificate, issuer: x509.Certificate, below: int) -> bool:
+    """Whether ``issuer`` is an authority that issued ``cert``, with ``below`` authorities allowed under it."""
+    if cert.issuer != issuer.subject:
+        return False
+    try:
+        basic = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
+        cert.verify_directly_issued_by(issuer)
+    except Exception:
+        return False
+    return basic.ca and (basic.path_length is None or basic.path_length >= below)
+
+
+def _valid(cert: x509.Certificate, at: datetime.datetime) -> bool:
+    return cert.not_valid_before_utc <= at <= cert.not_valid_after_utc
+
+
+@lru_cache(maxsize=64)
+def _certificates(pem: str) -> tuple[x509.Certificate, ...]:
+    return tuple(x509.load_pem_x509_certificates(pem.encode())) if pem.strip() else ()
+
+
+def _attribute(name: x509.Name, oid: x509.ObjectIdentifier) -> str:
+    values = name.get_attributes_for_oid(oid)
+    return str(values[0].value) if values else ""

@@ -1,0 +1,201 @@
+"""Killable workers: each file is read in a process with a time and a memory budget; a hostile file costs one worker."""
+
+import atexit
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from facewitness.files import to_json
+from facewitness.provenance.audit import Audit
+from facewitness.provenance.policy import Policy
+from facewitness.provenance.worker import MEMORY_EXIT
+
+START_BUDGET_S = 60.0
+"""A worker may take this long to import the library on a busy machine; it does not count against the file."""
+WINDOW = 64
+"""Audits that may wait for a slower one before them: memory stays flat in the number of files."""
+MAX_ANSWER_BYTES = 64 << 20
+
+
+class _Worker:
+    """One process and the file it is busy with."""
+
+    def __init__(self, policy: Policy):
+        environment = {**os.environ, "HOME": os.environ.get("HOME", "/")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "facewitness.provenance.worker"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
+        )  # fmt: skip
+        self.job: _Job | None = None
+        self.deadline = 0.0
+        self.buffer = bytearray()
+        self.fresh = True
+        self._send(to_json(policy.to_wire()))
+
+    def give(self, job: "_Job", budget_s: float) -> None:
+        self.job = job
+        self.deadline = time.monotonic() + budget_s + (START_BUDGET_S if self.fresh else 0)
+        self._send(json.dumps({"path": str(job.path), "sidecar": str(job.sidecar) if job.sidecar else None}))
+
+    def _send(self, line: str) -> None:
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(line.encode("utf-8", "surrogateescape") + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the reading side notices that the worker is gone
+
+    def kill(self) -> int:
+        self.process.kill()
+        status = self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream:
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    pass
+        return status
+
+
+@dataclass(eq=False)
+class _Job:
+    number: int
+    path: Path
+    sidecar: Path | None = None
+    audit: Audit | None = None
+
+
+@dataclass
+class VerifierPool:
+    """Workers for one policy: ``with VerifierPool(policy) as pool: for audit in pool.verify(paths): ...``."""
+
+    policy: Policy
+    workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
+    _idle: list[_Worker] = field(default_factory=list, init=False)
+
+    def __enter__(self) -> "VerifierPool":
+        """Workers start when the first file comes."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Kill every worker."""
+        self.close()
+
+    def close(self) -> None:
+        """Kill every worker."""
+        while self._idle:
+            self._idle.pop().kill()
+
+    def verify(self, paths: Iterable[Path | tuple[Path, Path | None]]) -> Iterator[Audit]:
+        """Audit each path (or pair of path and sidecar) in the order given; a hostile file is a row, never the end."""
+        source, number = iter(paths), 0
+        waiting: deque[_Job] = deque()
+        busy: dict[int, _Worker] = {}
+        exhausted = False
+        selector = selectors.DefaultSelector()
+        try:
+            while True:
+                while not exhausted and len(busy) < self.workers and len(waiting) < WINDOW:
+                    item = next(source, None)
+                    if item is None:
+                        exhausted = True
+                        break
+                    path, sidecar = item if isinstance(item, tuple) else (item, None)
+                    job = _Job(number, Path(path), sidecar)
+                    number += 1
+                    waiting.append(job)
+                    self._start(job, busy, selector)
+                while waiting and waiting[0].audit is not None:
+                    yield waiting.popleft().audit  # type: ignore[misc]
+                if exhausted and not waiting:
+                    return
+                if busy:
+                    self._wait(busy, selector)
+        finally:
+            for worker in busy.values():
+                worker.kill()
+            selector.close()
+
+    def _start(self, job: _Job, busy: dict[int, _Worker], selector: selectors.BaseSelector) -> None:
+        try:
+            size = job.path.stat().st_size
+        except OSError:
+            size = 0
+        worker = self._idle.pop() if self._idle else _Worker(self.policy)
+        worker.give(job, self.policy.budget_s(size))
+        assert worker.process.stdout
+        fd = worker.process.stdout.fileno()
+        busy[fd] = worker
+        selector.register(fd, selectors.EVENT_READ, worker)
+
+    def _wait(self, busy: dict[int, _Worker], selector: selectors.BaseSelector) -> None:
+        nearest = min(w.deadline for w in busy.values())
+        for key, _ in selector.select(max(0.0, nearest - time.monotonic())):
+            self._read(key.fd, busy, selector)
+        now = time.monotonic()
+        for fd in [fd for fd, w in busy.items() if w.deadline <= now]:
+            worker = self._retire(fd, busy, selector)
+            worker.kill()
+            self._settle(worker, "timeout", "the file was not read within its time budget")
+
+    def _read(self, fd: int, busy: dict[int, _Worker], selector: selectors.BaseSelector) -> None:
+        worker = busy[fd]
+        block = os.read(fd, 1 << 20)
+        worker.buffer += block
+        if not block or len(worker.buffer) > MAX_ANSWER_BYTES:
+            self._retire(fd, busy, selector)
+            status = worker.kill()
+            said = (
+                "needed more memory than its budget"
+                if status in (MEMORY_EXIT, -6)
+                else f"made the reader fail ({status})"
+            )
+            self._settle(worker, "unreadable", f"the file {said}")
+            return
+        if not block.endswith(b"\n"):
+            return
+        self._retire(fd, busy, selector)
+        assert worker.job
+        row: dict[str, Any] = json.loads(worker.buffer)
+        worker.job.audit = Audit.from_row(row)
+        worker.job, worker.fresh = None, False
+        worker.buffer.clear()
+        self._idle.append(worker)
+
+    @staticmethod
+    def _retire(fd: int, busy: dict[int, _Worker], selector: selectors.BaseSelector) -> _Worker:
+        selector.unregister(fd)
+        return busy.pop(fd)
+
+    def _settle(self, worker: _Worker, state: str, error: str) -> None:
+        import datetime
+
+        assert worker.job
+        at = self.policy.at or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        worker.job.audit = Audit(path=str(worker.job.path), sha256=None, state=state, error=error, validated_at=at)
+
+
+_shared: dict[Policy, VerifierPool] = {}
+
+
+def shared_pool(policy: Policy) -> VerifierPool:
+    """One pool of one worker that stays for the life of the process, for callers who verify a file now and then."""
+    if policy not in _shared:
+        while _shared:
+            _shared.popitem()[1].close()
+        _shared[policy] = VerifierPool(policy, workers=1)
+    return _shared[policy]
+
+
+@atexit.register
+def _close_shared() -> None:
+    while _shared:
+        _shared.popitem()[1].close()

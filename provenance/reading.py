@@ -1,0 +1,343 @@
+"""One file's manifest read with the library and put into an ``Audit``; runs in a worker, because the file may be hostile."""
+
+import contextlib
+import datetime
+import hashlib
+import io
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from facewitness.provenance import chains, cose
+from facewitness.provenance.audit import Audit, Code
+from facewitness.provenance.boxes import TooManyBoxesError, check_boxes, extra_boxes
+from facewitness.provenance.explain import explain
+from facewitness.provenance.formats import BMFF, FOREIGN, media_type
+from facewitness.provenance.manifest import COMPOSITE, LABEL_ASSERTION, TRAINED
+from facewitness.provenance.policy import Policy, moment
+
+MAX_INGREDIENT_DEPTH = 16
+MAX_INGREDIENTS = 256
+UNTRUSTED = "signingCredential.untrusted"
+_TRUST_CODES = {UNTRUSTED, "signingCredential.trusted"}
+_AI_TYPES = {TRAINED: "generated", COMPOSITE: "edited"}
+_AI_TYPES |= {t.replace("http://", "https://"): v for t, v in _AI_TYPES.items()}
+_AI_WORDS = {
+    "trainedAlgorithmicMedia": "generated", "compositeWithTrainedAlgorithmicMedia": "edited", "algorithmicallyEnhanced": "none",
+    "compositeSynthetic": "edited", "trainedAlgorithmicData": "generated",
+}  # fmt: skip
+
+
+def examine(path: Path, policy: Policy, context: Any, *, sidecar: Path | None = None) -> Audit:
+    """Audit one file under ``policy`` with the library's ``context``; whatever is wrong with the file is in the audit."""
+    now = datetime.datetime.now(datetime.UTC)
+    audit = Audit(
+        path=str(path), sha256=None, state="unreadable", validated_at=policy.at or now.isoformat(timespec="seconds")
+    )
+    try:
+        if not path.is_file():
+            return replace(audit, error="there is no such file" if not path.exists() else "this is not a file")
+        if path.stat().st_size == 0:
+            return replace(audit, error="the file is empty", sha256=hashlib.sha256().hexdigest())
+        kind = media_type(path)
+        sidecar = sidecar or _sidecar(path)
+        if kind is None:
+            what = FOREIGN.get(path.suffix.lower(), "files of this kind")
+            return replace(audit, sha256=_sha256(path), error=f"manifests in {what} cannot be read")
+        if kind in BMFF:
+            check_boxes(path)
+    except TooManyBoxesError as e:
+        return replace(audit, error=str(e))
+    except OSError as e:
+        return replace(audit, error=f"the file cannot be read ({e.strerror})")
+    return _examine(replace(audit, media_type=kind), path, kind, policy, context, sidecar)
+
+
+def _examine(audit: Audit, path: Path, kind: str, policy: Policy, context: Any, sidecar: Path | None) -> Audit:
+    from c2pa import C2paError, Reader
+
+    digest = _Digest(path)
+    store = sidecar.read_bytes() if sidecar else None
+    try:
+        with path.open("rb") as f, Reader(kind, f, store, context=context) as reader:
+            report = json.loads(reader.json())
+            raw = _store(reader, report["active_manifest"])
+            remote = reader.get_remote_url()
+        found = _judge(audit, report, raw, policy)
+        if remote and not found.error:
+            found = replace(found, claims={**(found.claims or {}), "remote_url": remote})
+    except C2paError as e:
+        found = _refused(audit, str(e))
+    except (OSError, KeyError, ValueError, RecursionError) as e:
+        found = replace(audit, state="invalid", error=f"the manifest cannot be made sense of ({type(e).__name__})")
+    found = replace(found, sha256=digest.result())
+    if kind in BMFF and found.state in ("trusted", "untrusted", "invalid"):
+        with contextlib.suppress(OSError, ValueError):
+            found = replace(found, extra_boxes=tuple(extra_boxes(path)))
+    return found
+
+
+def _judge(audit: Audit, report: dict[str, Any], raw: bytes, policy: Policy) -> Audit:
+    """Turn the library's report into an audit: its state is taken over only where our own look at the chain agrees."""
+    active = report["active_manifest"]
+    manifest = report["manifests"][active]
+    results = report.get("validation_results") or {}
+    codes = _codes(results.get("activeManifest") or {})
+    state = {"Trusted": "trusted", "Valid": "untrusted"}.get(report.get("validation_state", ""), "invalid")
+    signer, signature, chain = _signer(raw, active, manifest)
+    stamped = _has(codes, "timeStamp.validated") and _has(codes, "timeStamp.trusted")
+    signed_at = (manifest.get("signature_info") or {}).get("time")
+    when = moment(signed_at) if stamped and signed_at else moment(audit.validated_at)
+    if policy.at and not stamped:
+        state, codes = _as_of(state, codes, chain, when)
+    listed = chains.voucher(chain, policy, when) if state in ("trusted", "untrusted") else None
+    state, codes = _trust(state, codes, listed, signer, policy, active)
+    claims = _claims(manifest)
+    return replace(
+        audit,
+        state=state,
+        ai=claims["ai"] if state == "trusted" else "unknown",
+        signer=signer,
+        signed_at=signed_at if _has(codes, "timeStamp.validated") else None,
+        trust_list=_list_line(listed, policy) if state == "trusted" else None,
+        codes=tuple(codes),
+        missing=_missing(codes),
+        ingredients=tuple(_ingredients(report, raw, active, results.get("ingredientDeltas") or [], policy, when)),
+        label=claims["label"] if state == "trusted" else None,
+        claims=claims,
+        manifest_id=active,
+    )
+
+
+def _trust(
+    state: str, codes: list[Code], listed: str | None, signer: dict[str, Any] | None, policy: Policy, active: str
+) -> tuple[str, list[Code]]:
+    url = f"self#jumbf=/c2pa/{active}/c2pa.signature"
+    if state == "trusted" and listed is None:
+        codes = [c for c in codes if c.code != "signingCredential.trusted"]
+        codes += [_code(UNTRUSTED, url, "failure"), _code("org.facewitness.trust.wrongKind", url, "failure")]
+        state = "untrusted"
+    if state == "trusted" and policy.only_signers:
+        names = {(signer or {}).get(k) for k in ("sha256", "common_name", "organisation")}
+        if not names & set(policy.only_signers):
+            codes = [*codes, _code("signingCredential.notOnList", url, "failure")]
+            state = "untrusted"
+    return state, codes
+
+
+def _as_of(state: str, codes: list[Code], chain: list[Any], when: datetime.datetime) -> tuple[str, list[Code]]:
+    """Replace what the library said of validity now by what holds at the stated time."""
+    url = next((c.url for c in codes if c.code.startswith(("claimSignature", "signingCredential"))), "")
+    timely = {"claimSignature.insideValidity", "claimSignature.outsideValidity", "signingCredential.expired"}
+    was_expired = any(c.code in timely and c.kind == "failure" for c in codes)
+    kept = [c for c in codes if c.code not in timely]
+    if not chains.valid_at(chain, when):
+        return "invalid", [*kept, _code("signingCredential.expired", url, "failure")]
+    kept.append(_code("claimSignature.insideValidity", url, "success"))
+    if was_expired and state == "invalid":
+        failures = {c.code for c in kept if c.kind == "failure"}
+        if failures <= _TRUST_CODES:
+            state = "untrusted" if UNTRUSTED in failures else "trusted"
+    return state, kept
+
+
+def _refused(audit: Audit, said: str) -> Audit:
+    """What the library refused to read: no manifest, a damaged one, or a file it does not understand."""
+    if said.startswith("ManifestNotFound"):
+        return replace(audit, state="absent", ai="unknown")
+    brief = said.splitlines()[0][:200]
+    if any(
+        word in said.lower() for word in ("jumbf", "jumb", "claim", "assertion", "cbor", "manifest", "hashmismatch")
+    ):
+        damaged = _code("org.facewitness.store.malformed", "", "failure", brief)
+        return replace(audit, state="invalid", codes=(damaged,), error=brief)
+    return replace(audit, state="unreadable", error=brief)
+
+
+def _signer(raw: bytes, label: str, manifest: dict[str, Any]) -> tuple[dict[str, Any] | None, list[Any], list[Any]]:
+    info = manifest.get("signature_info") or {}
+    try:
+        signature = cose.signature_of(raw, label)
+        chain = chains.read_chain(cose.certificate_chain(signature))
+    except (ValueError, RecursionError, IndexError, TypeError):
+        signature, chain = [], []
+    if not chain:
+        named = {"common_name": info.get("common_name") or "", "organisation": info.get("issuer") or ""}
+        return (named if any(named.values()) else None), signature, []
+    described = [chains.describe(c) for c in chain]
+    return {**described[0], "algorithm": str(info.get("alg", "")).lower(), "chain": described[1:]}, signature, chain
+
+
+def _claims(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What a manifest says of its file: what made it, what was done, whether a model made it, its label."""
+    assertions = [a for a in manifest.get("assertions") or [] if isinstance(a, dict)]
+    actions = [
+        action
+        for a in assertions
+        if str(a.get("label", "")).startswith("c2pa.actions") and isinstance(a.get("data"), dict)
+        for action in a["data"].get("actions") or []
+        if isinstance(action, dict)
+    ]
+    label = next((a.get("data") for a in assertions if a.get("label") == LABEL_ASSERTION), None)
+    generators = [g for g in manifest.get("claim_generator_info") or [] if isinstance(g, dict)]
+    return {
+        "title": manifest.get("title"),
+        "generator": " ".join(str(generators[0].get(k, "")) for k in ("name", "version")).strip() if generators
+        else manifest.get("claim_generator"),
+        "ai": _ai(actions),
+        "actions": [
+            {
+                "action": str(a.get("action", "")),
+                **({"source": str(a["digitalSourceType"]).rsplit("/", 1)[-1]} if a.get("digitalSourceType") else {}),
+                **({"description": str(a["description"])} if a.get("description") else {}),
+            }
+            for a in actions
+        ],
+        "assertions": [str(a.get("label", "")) for a in assertions],
+        "label": label if isinstance(label, dict) else None,
+    }  # fmt: skip
+
+
+def _ai(actions: list[dict[str, Any]]) -> str:
+    words = [
+        _AI_WORDS.get(str(a["digitalSourceType"]).rsplit("/", 1)[-1], "none")
+        for a in actions
+        if a.get("digitalSourceType")
+    ]
+    for word in ("generated", "edited", "none"):
+        if word in words:
+            opened = any(a.get("action") == "c2pa.opened" for a in actions)
+            return "edited" if word == "generated" and opened else word
+    return "unknown"
+
+
+def _ingredients(
+    report: dict[str, Any],
+    raw: bytes,
+    label: str,
+    deltas: list[dict[str, Any]],
+    policy: Policy,
+    when: datetime.datetime,
+) -> list[dict[str, Any]]:
+    """The tree of ingredients, each with its own result: what its signer recorded, overruled by what holds now."""
+    live: dict[str, list[Code]] = {}
+    for delta in deltas:
+        live[delta.get("ingredientAssertionURI", "")] = _codes(delta.get("validationDeltas") or {})
+    seen = 0
+
+    def branch(of: str, depth: int, path: frozenset[str]) -> list[dict[str, Any]]:
+        nonlocal seen
+        made = []
+        for i in (report["manifests"].get(of) or {}).get("ingredients") or []:
+            seen += 1
+            if seen > MAX_INGREDIENTS:
+                break
+            uri = f"self#jumbf=/c2pa/{of}/c2pa.assertions/{i.get('label')}"
+            made.append(one(i, live.get(uri, []), depth, path))
+        return made
+
+    def one(i: dict[str, Any], now: list[Code], depth: int, path: frozenset[str]) -> dict[str, Any]:
+        manifest = i.get("active_manifest")
+        recorded = _codes((i.get("validation_results") or {}).get("activeManifest") or {})
+        recorded += [_code(s.get("code", ""), s.get("url", ""), "failure") for s in i.get("validation_status") or []]
+        known = report["manifests"].get(manifest) if manifest else None
+        failures = [c for c in (*recorded, *now) if c.kind == "failure"]
+        signer, _, chain = _signer(raw, manifest, known) if manifest and known else (None, [], [])
+        inside = []
+        if known and manifest not in path and depth < MAX_INGREDIENT_DEPTH:
+            inside = branch(manifest, depth + 1, path | {manifest})
+        claims = _claims(known) if known else None
+        state = _ingredient_state(bool(known), bool(manifest), failures, chain, policy, when)
+        return {
+            "title": i.get("title"), "format": i.get("format"), "relationship": i.get("relationship"), "manifest": manifest,
+            "state": state, "signer": signer, "ai": claims["ai"] if claims and state == "trusted" else "unknown", "claims": claims,
+            "failures": [vars(c) for c in failures], "ingredients": inside,
+        }  # fmt: skip
+
+    return branch(label, 0, frozenset({label}))
+
+
+def _ingredient_state(
+    known: bool, named: bool, failures: list[Code], chain: list[Any], policy: Policy, when: datetime.datetime
+) -> str:
+    if not known:
+        return "invalid" if named else "absent"
+    if {c.code for c in failures} - _TRUST_CODES:
+        return "invalid"
+    if failures or chains.voucher(chain, policy, when) is None:
+        return "untrusted"
+    return "trusted"
+
+
+def _codes(group: dict[str, Any]) -> list[Code]:
+    return [
+        _code(str(c.get("code", "")), str(c.get("url") or ""), kind, str(c.get("explanation") or ""))
+        for kind in ("failure", "informational", "success")
+        for c in group.get(kind) or []
+    ]
+
+
+def _code(code: str, url: str, kind: str, detail: str = "") -> Code:
+    return Code(code=code, url=url, explanation=explain(code), success=kind != "failure", detail=detail, kind=kind)
+
+
+def _has(codes: list[Code], code: str) -> bool:
+    return any(c.code == code for c in codes)
+
+
+def _missing(codes: list[Code]) -> tuple[str, ...]:
+    missing = []
+    if not _has(codes, "timeStamp.validated"):
+        missing.append("time_stamp")
+    if not (_has(codes, "signingCredential.ocsp.notRevoked") or _has(codes, "signingCredential.ocsp.revoked")):
+        missing.append("revocation")
+    return tuple(missing)
+
+
+def _list_line(listed: str | None, policy: Policy) -> str | None:
+    if listed is None:
+        return None
+    added = next((a.added_at for a in policy.anchors if a.name == listed and a.kind == "signers"), "")
+    return f"{listed} ({added})" if added else listed
+
+
+def _store(reader: Any, label: str) -> bytes:
+    out = io.BytesIO()
+    try:
+        reader.resource_to_stream(f"self#jumbf=/c2pa/{label}", out)
+    except Exception:
+        return b""
+    return out.getvalue()
+
+
+def _sidecar(path: Path) -> Path | None:
+    beside = path.with_suffix(".c2pa")
+    return beside if path.suffix != ".c2pa" and beside.is_file() else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+class _Digest:
+    """A file's SHA-256, taken beside the validation where the file is large enough for a second core to pay."""
+
+    THREAD_BYTES = 4 << 20
+
+    def __init__(self, path: Path):
+        self._path, self._thread = path, None
+        if path.stat().st_size >= self.THREAD_BYTES:
+            self._thread = threading.Thread(target=self._run, daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        self._value = _sha256(self._path)
+
+    def result(self) -> str:
+        if self._thread is None:
+            return _sha256(self._path)
+        self._thread.join()
+        return self._value
