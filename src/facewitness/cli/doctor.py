@@ -107,9 +107,9 @@ def _accelerator() -> str:
 def _show(report: dict[str, Any]) -> None:
     echo = typer.echo
     echo(f"facewitness {report['tool_version']}, Python {report['python']}, {report['cores']} cores")
-    echo(
-        f"accelerator: {report['accelerator']}\nkeys, trust list and ledger: {report['home']}\ncache: {report['cache']}\n"
-    )
+    echo(f"accelerator: {report['accelerator']}")
+    echo(f"keys, trust list and ledger: {report['home']}")
+    echo(f"cache: {report['cache']}\n")
     for p in report["packages"]:
         echo(f"  {'ok     ' if p['version'] else 'missing'} {p['name']:18s} {p['version'] or p['without_it']}")
     echo("")
