@@ -1,0 +1,228 @@
+"""Finding a watermark: demodulate at 1 Hz, search scale, mirror and position with the known waves, read the bits, check them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from facewitness.provenance import convolution
+from facewitness.provenance.watermark import (
+    CHECK_BYTES,
+    PAYLOAD_BYTES,
+    PERIOD_S,
+    WatermarkMatch,
+    Waves,
+    check_of,
+    waves_of,
+)
+
+GRID = 96
+"""Samples of the shorter side at which frames are kept: four a cycle of the finest wave."""
+BINS_PER_S = 10
+"""Frames are averaged to so many samples a second."""
+WINDOW_S = 10.0
+"""One reading takes this much video; longer ones are read window by window until one succeeds."""
+SHORTEST_S = 1.5
+"""Less video than this cannot be told from its own motion."""
+CLIP_LEVELS = 4.0
+"""Changes beyond this many grey levels of Cb are motion, not the mark (its peaks are about 5)."""
+SCALES = tuple(float(s) for s in np.exp(np.arange(-0.42, 0.4201, 0.012)))
+"""Pattern sizes tried after 1: 0.66 to 1.52 in steps of 1.2 %, a quarter of the finest wave over half a picture."""
+SYNC_POWER = 18.0
+"""Least power of the known waves over the chance mean: noise passes once in e^18 positions."""
+CANDIDATES = 4
+"""So many of the strongest positions are read before giving up."""
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A stretch of video: (T, h, w) Cb averaged to the grid and to bins, and its place in time."""
+
+    cb: NDArray[np.float32]
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, order=True)
+class _Position:
+    power: float
+    scale: float
+    mirrored: bool
+    y: float
+    x: float
+
+
+def search(
+    source: Path | str | Iterable[NDArray[np.uint8]], key: bytes, *, frame_rate: float, seconds: float
+) -> WatermarkMatch | None:
+    """The first window's reading that passes its keyed check, or None."""
+    waves = waves_of(key)
+    for window in _windows(_timed(source, frame_rate, seconds)):
+        if match := _read_window(window, waves, key):
+            return match
+    return None
+
+
+def _timed(
+    source: Path | str | Iterable[NDArray[np.uint8]], frame_rate: float, seconds: float
+) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    if isinstance(source, str | Path):
+        from facewitness.media import read_frames
+
+        for frame in read_frames(Path(source), end_s=seconds):
+            yield frame.time_s, frame.image
+    else:
+        for index, image in enumerate(source):
+            if index / frame_rate >= seconds:
+                return
+            yield index / frame_rate, image
+
+
+def _windows(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> Iterator[_Window]:
+    """Average frames into bins of 0.1 s (an empty bin repeats its neighbour) and cut them into windows; a short rest joins none."""
+    sums: dict[int, NDArray[np.float32]] = {}
+    counts: dict[int, int] = {}
+    size: tuple[int, int] | None = None
+    origin: int | None = None
+    for time_s, image in frames:
+        height, width = image.shape[:2]
+        side = min(height, width)
+        if size is None:
+            size = max(1, round(GRID * width / side)), max(1, round(GRID * height / side))
+        slot = int(np.floor(time_s * BINS_PER_S + 1e-6))
+        origin = slot if origin is None else origin
+        if slot - origin >= WINDOW_S * BINS_PER_S:
+            yield _window(sums, counts, origin)
+            sums, counts, origin = {}, {}, slot
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        cb = cv2.transform(small, np.array([[-0.168736, -0.331264, 0.5]], np.float32))
+        sums[slot] = sums[slot] + cb if slot in sums else cb
+        counts[slot] = counts.get(slot, 0) + 1
+    if sums and origin is not None and (max(sums) - origin + 1) / BINS_PER_S >= SHORTEST_S:
+        yield _window(sums, counts, origin)
+
+
+def _window(sums: dict[int, NDArray[np.float32]], counts: dict[int, int], origin: int) -> _Window:
+    slots = sorted(sums)
+    every = np.arange(origin, slots[-1] + 1)
+    nearest = np.array(slots)[np.clip(np.searchsorted(slots, every), 0, len(slots) - 1)]
+    cb = np.stack([sums[s] / counts[s] for s in nearest.tolist()])
+    return _Window(cb, origin / BINS_PER_S, (slots[-1] + 1) / BINS_PER_S)
+
+
+def _demodulate(window: _Window) -> NDArray[np.complex64]:
+    """(h, w) complex: what oscillates once a second, with the loudest changes clipped and restless places turned down."""
+    period = round(PERIOD_S * BINS_PER_S)
+    cb = window.cb
+    padded = np.concatenate([cb[period // 2 : 0 : -1], cb, cb[-2 : -2 - (period - period // 2) : -1]])
+    sums = np.cumsum(np.concatenate([np.zeros_like(padded[:1]), padded]), axis=0, dtype=np.float64)
+    moving = (sums[period:] - sums[:-period])[: len(cb)] / period
+    still = np.clip(cb - moving, -CLIP_LEVELS, CLIP_LEVELS).astype(np.float32)
+    times = (np.arange(len(cb)) + 0.5) / BINS_PER_S + window.start_s
+    carrier = np.exp(-2j * np.pi * times / PERIOD_S).astype(np.complex64)
+    z = np.tensordot(carrier, still, 1) * np.float32(2 / len(cb))
+    unrest = cv2.blur((still**2).mean(axis=0), (5, 5))
+    return z / (unrest + 0.05 + np.median(unrest))
+
+
+def _fold(z: NDArray[np.complex64], scale: float, mirrored: bool) -> NDArray[np.complex64]:
+    """Resample so that a pattern of size ``scale`` gets its nominal period, and add up all periods: (96, 96) complex."""
+    parts = np.ascontiguousarray(z[:, ::-1] if mirrored else z).view(np.float32).reshape(*z.shape, 2)
+    height, width = (max(8, round(n / scale)) for n in z.shape)
+    shift = (1 / scale - 1) / 2
+    matrix = np.array([[1 / scale, 0, shift], [0, 1 / scale, shift]])
+    parts = cv2.warpAffine(parts, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    out = np.zeros((GRID, GRID, 2), np.float32)
+    for top in range(0, height, GRID):
+        for left in range(0, width, GRID):
+            part = parts[top : top + GRID, left : left + GRID]
+            out[: part.shape[0], : part.shape[1]] += part
+    return out.view(np.complex64)[..., 0]
+
+
+def _spectrum(z: NDArray[np.complex64], waves: Waves, scale: float, mirrored: bool) -> NDArray[np.complex64]:
+    """(N,) the waves' coefficients over what is usual at their frequency: noise has a mean square of one."""
+    values = fft.fft2(_fold(z, scale, mirrored))[waves.fy, waves.fx]
+    ring = np.hypot(waves.fy, waves.fx).astype(int)
+    power = np.bincount(ring, np.abs(values) ** 2) / np.maximum(np.bincount(ring), 1)
+    return (values / np.sqrt(power[ring] + 1e-12)).astype(np.complex64)
+
+
+def _peaks(z: NDArray[np.complex64], waves: Waves, scale: float, mirrored: bool) -> list[_Position]:
+    """The best position of the known waves at one scale."""
+    values = _spectrum(z, waves, scale, mirrored)
+    known = waves.known
+    plane = np.zeros((GRID, GRID), np.complex64)
+    plane[waves.fy[known], waves.fx[known]] = values[known] * waves.phase[known].conj()
+    power = np.abs(fft.ifft2(plane)) ** 2 * (GRID**4 / known.sum())
+    y, x = np.unravel_index(int(power.argmax()), power.shape)
+    return [_Position(float(power[y, x]), scale, mirrored, float(y), float(x))]
+
+
+def _power_at(values: NDArray[np.complex64], waves: Waves, y: float, x: float) -> tuple[float, complex]:
+    known = waves.known
+    ramp = np.exp(2j * np.pi * (waves.fy[known] * y + waves.fx[known] * x) / GRID)
+    total = (values[known] * waves.phase[known].conj() * ramp).sum()
+    return float(abs(total) ** 2 / known.sum()), complex(total)
+
+
+def _refine(z: NDArray[np.complex64], waves: Waves, at: _Position) -> tuple[_Position, NDArray[np.complex64]]:
+    """Climb to the exact scale and position."""
+    best, values = at, _spectrum(z, waves, at.scale, at.mirrored)
+    best = _climb(values, waves, at)
+    for step in (0.006, 0.003):
+        for factor in (1 - step, 1 + step):
+            scale = best.scale * factor
+            other = _spectrum(z, waves, scale, at.mirrored)
+            there = _climb(other, waves, _Position(0.0, scale, at.mirrored, best.y / factor, best.x / factor))
+            if there.power > best.power:
+                best, values = there, other
+    return best, values
+
+
+def _climb(values: NDArray[np.complex64], waves: Waves, at: _Position) -> _Position:
+    best = at
+    for step in (0.5, 0.25):
+        for dy in (-step, 0.0, step):
+            for dx in (-step, 0.0, step):
+                power, _ = _power_at(values, waves, at.y + dy, at.x + dx)
+                if power > best.power:
+                    best = _Position(power, at.scale, at.mirrored, at.y + dy, at.x + dx)
+        at = best
+    return best
+
+
+def _read_window(window: _Window, waves: Waves, key: bytes) -> WatermarkMatch | None:
+    """Try the untouched geometry first, then all scales and both sides."""
+    z = _demodulate(window)
+    plain = _peaks(z, waves, 1.0, False)[0]
+    if plain.power >= SYNC_POWER and (match := _read(z, waves, key, plain, window)):
+        return match
+    found = [_peaks(z, waves, scale, mirrored)[0] for scale in SCALES for mirrored in (False, True)]
+    for position in sorted(found, reverse=True)[:CANDIDATES]:
+        if position.power >= SYNC_POWER and (match := _read(z, waves, key, position, window)):
+            return match
+    return None
+
+
+def _read(z: NDArray[np.complex64], waves: Waves, key: bytes, at: _Position, window: _Window) -> WatermarkMatch | None:
+    at, values = _refine(z, waves, at)
+    _, total = _power_at(values, waves, at.y, at.x)
+    ramp = np.exp(2j * np.pi * (waves.fy * at.y + waves.fx * at.x) / GRID) * (np.conj(total) / abs(total))
+    votes = (values * waves.phase.conj() * ramp).real
+    data = ~waves.known
+    soft = np.bincount(waves.bit[data], votes[data])
+    bits = convolution.decode(soft)
+    message = np.packbits(bits).tobytes()
+    payload, check = message[:PAYLOAD_BYTES], message[PAYLOAD_BYTES : PAYLOAD_BYTES + CHECK_BYTES]
+    if check != check_of(payload, key):
+        return None
+    wrong = float(((soft < 0) != convolution.encode(bits).astype(bool)).mean())
+    return WatermarkMatch(
+        payload=payload, distance=wrong, strength=at.power, scale=at.scale, mirrored=at.mirrored,
+        start_s=window.start_s, end_s=window.end_s,
+    )  # fmt: skip
