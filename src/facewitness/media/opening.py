@@ -73,7 +73,8 @@ def _why_not_opened(path: Path, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return f"{name} may not be read by this user; change its permissions."
     with contextlib.suppress(OSError):
-        start = path.open("rb").read(12)
+        with path.open("rb") as f:
+            start = f.read(12)
         if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
             return f"{name} is an MP4 or MOV without a usable index: it is cut short or damaged; fetch the whole file."
         if start[:3] == b"\xff\xd8\xff" or start[:8] == b"\x89PNG\r\n\x1a\n":

@@ -48,10 +48,10 @@ class Orientation:
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """Read the display matrix of ``frame`` to the nearest quarter turn; no matrix, or a singular one, is upright."""
-    data = frame.side_data.get("DISPLAYMATRIX") if frame.side_data else None
+    data: Any = frame.side_data.get("DISPLAYMATRIX") if frame.side_data else None
     if data is None:
         return Orientation()
-    a, b, _, c, d, *_ = np.frombuffer(bytes(data), dtype=np.int32, count=9).astype(np.int64).tolist()
+    a, b, _, c, d, *_ = np.frombuffer(data, dtype=np.int32, count=9).astype(np.int64).tolist()
     determinant = a * d - b * c
     if determinant == 0:
         return Orientation()
@@ -98,4 +98,5 @@ def to_rgb(frame: av.VideoFrame, width: int, height: int, *, exact: bool = False
     planar = (
         exact and not frame.format.is_rgb
     )  # swscale's exact planar path is unbiased and twice as fast as the packed one
-    return frame.to_ndarray(format="gbrp" if planar else "rgb24", **options)
+    image: Any = frame.to_ndarray(format="gbrp" if planar else "rgb24", **options)
+    return image

@@ -54,12 +54,12 @@ class VideoReader:
             orientation: Orientation | None = None
             index, last = 0, None
             for raw, pts in timed(self._decoded(container, stream), origin, base, self.info.frame_rate):
-                if sought and last is None and pts * base > seek_s:  # the index lied: begin again without it
+                if sought and last is None and float(pts * base) > seek_s:  # the index lied: begin again without it
                     break
                 last = pts
-                if pts * base < self._start_s:
+                if float(pts * base) < self._start_s:
                     continue
-                if self._end_s is not None and pts * base >= self._end_s:
+                if self._end_s is not None and float(pts * base) >= self._end_s:
                     return
                 orientation = orientation or orientation_of(raw)
                 image = orientation.upright(to_rgb(raw, *size, exact=self._exact))
@@ -82,7 +82,7 @@ class VideoReader:
                     if in_a_row >= MAX_DAMAGED_PACKETS:
                         break
                     continue
-                yield from frames  # type: ignore[misc]
+                yield from frames
         except (av.error.FFmpegError, OSError) as e:
             self.notes.append(f"reading stopped before the end of the file ({type(e).__name__})")
         if damaged:
@@ -177,7 +177,7 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFram
         for packet in container.demux(stream):
             try:
                 for frame in packet.decode():
-                    return frame  # type: ignore[return-value]
+                    return frame
             except (av.error.FFmpegError, ValueError, MemoryError):
                 failed += 1
                 if failed >= MAX_DAMAGED_PACKETS:

@@ -108,7 +108,8 @@ class SoundCarrier:
                 continue
             for piece in resampler.resample(frame):
                 yield from self._timed(encoder.encode(piece), base)
-        for piece in (*resampler.resample(None), None):
+        rest: list[Any] = [*resampler.resample(None), None]
+        for piece in rest:
             yield from self._timed(encoder.encode(piece), base)
 
     def _decoded(self) -> Iterator[Any]:
