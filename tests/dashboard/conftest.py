@@ -1,0 +1,223 @@
+"""A demo folder drawn by hand: three cartoon clips with known blinks and gaze, their rows, audits and traces."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facewitness.dashboard.traces import Traces, save_traces
+from facewitness.files import sha256_file, to_json
+
+FPS, SECONDS = 25, 4
+HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+
+
+def draw_face(i: int, *, skin: tuple[int, int, int], closed: float, gaze: float, mouth: float) -> np.ndarray:
+    """A 320x240 RGB cartoon: a frame counter as a bar at the bottom makes every frame tell its number."""
+    image = np.full((240, 320, 3), 70, np.uint8)
+    cv2.ellipse(image, (160, 115), (70, 92), 0, 0, 360, skin, -1, cv2.LINE_AA)
+    for x in (132, 188):
+        cv2.ellipse(
+            image, (x, 100), (18, max(1, round(11 * (1 - closed)))), 0, 0, 360, (245, 245, 245), -1, cv2.LINE_AA
+        )
+        if closed < 0.6:
+            cv2.circle(image, (round(x + 9 * gaze), 100), 7, (60, 90, 60), -1, cv2.LINE_AA)
+    cv2.ellipse(image, (160, 160), (24, max(2, round(14 * mouth))), 0, 0, 360, (150, 60, 70), -1, cv2.LINE_AA)
+    image[232:, : round(320 * (i + 1) / (FPS * SECONDS))] = (230, 230, 230)
+    return image
+
+
+def curves(phase: float) -> Traces:
+    t = np.arange(FPS * SECONDS) / FPS
+    closed = np.clip(1 - np.abs(((t - phase) % 2) - 0.3) / 0.12, 0, 1)
+    gaze = np.sin(2 * np.pi * (t / 3 + phase)) * 15
+    middle = np.array([[132, 100], [188, 100]], np.float32)
+    ends = middle[None] + np.stack([gaze[:, None].repeat(2, 1), 0 * gaze[:, None].repeat(2, 1)], -1)
+    ring = np.stack([np.cos(np.linspace(0, 6.28, 20)), np.sin(np.linspace(0, 6.28, 20))], -1) * (70, 92) + (160, 115)
+    return Traces(
+        t_s=t,
+        lids=np.stack([closed, closed], 1).astype(np.float32),
+        gaze_yaw_deg=gaze.astype(np.float32),
+        gaze_pitch_deg=(gaze / 4).astype(np.float32),
+        mouth=np.abs(np.sin(4 * t + phase)).astype(np.float32) * 0.3,
+        head_yaw_deg=(8 * np.sin(t)).astype(np.float32),
+        outline=np.broadcast_to(ring, (len(t), 20, 2)).astype(np.float32),
+        gaze_rays=np.stack([np.broadcast_to(middle, ends.shape), ends], 2).astype(np.float32),
+        paths=(20,),
+    )
+
+
+def scan_row(path: Path, *, p: float, verdict: str, text: str = "The eyes stop moving while the head turns.") -> dict:
+    t = [i / FPS for i in range(FPS * SECONDS)]
+    score = [min(1.0, max(0.0, p + 0.25 * np.sin(3 * s))) for s in t]
+    fake = verdict == "manipulated"
+    segments = [{"start_s": 1.0, "end_s": 2.4, "score": 0.91, "cue": "gaze"}] if fake else []
+    cues = {
+        "blink_rate": {
+            "value": 14.0,
+            "unit": "per minute",
+            "likelihood_ratio": 0.8,
+            "used": True,
+            "why_not": None,
+            "trace": {"t_s": t, "closure": [abs(np.sin(s)) for s in t]},
+        },
+        "gaze": {
+            "value": 3.1,
+            "unit": "degrees",
+            "likelihood_ratio": 6.2 if fake else 0.4,
+            "used": True,
+            "why_not": None,
+            "trace": {"t_s": t, "yaw": score},
+        },
+        "iris_shape": {
+            "value": None,
+            "unit": "",
+            "likelihood_ratio": None,
+            "used": False,
+            "why_not": "The irises are 6.0 px across and this cue needs 12.",
+            "trace": None,
+        },
+    }
+    return {
+        "schema": "facewitness.scan/1",
+        "path": str(path),
+        "sha256": sha256_file(path),
+        "status": "ok",
+        "error": None,
+        "duration_s": float(SECONDS),
+        "fps": float(FPS),
+        "width": 320,
+        "height": 240,
+        "verdict": verdict,
+        "p_fake": p,
+        "reasons": [{"cue": "gaze", "text": text, "start_s": 1.0, "end_s": 2.4}] if fake else [],
+        "faces": [
+            {
+                "track": 0,
+                "p_fake": p,
+                "verdict": verdict,
+                "iris_px": 6.0,
+                "timeline": {"t_s": t, "score": score},
+                "cues": cues,
+                "segments": segments,
+            }
+        ],
+        "provenance": None,
+        "model": {"id": "test-1", "sha256": "0" * 64},
+        "seconds": 0.7,
+    }
+
+
+def audit_row(path: Path, state: str, *, title: str = "driver.mp4") -> dict:
+    signed = state in ("trusted", "untrusted", "invalid")
+    codes = [
+        {
+            "code": "claimSignature.validated",
+            "url": "self#jumbf",
+            "explanation": "The signature is intact.",
+            "success": True,
+        },
+        {
+            "code": "signingCredential.trusted",
+            "url": "self#jumbf",
+            "explanation": "The signer is on the list.",
+            "success": state == "trusted",
+        },
+    ]
+    return {
+        "schema": "facewitness.verify/1",
+        "path": str(path),
+        "sha256": sha256_file(path),
+        "state": state,
+        "ai": "generated" if signed else "unknown",
+        "signer": {"common_name": "Test signer", "issuer": "Test authority", "serial": "01"} if signed else None,
+        "signed_at": "2026-01-02T03:04:05Z" if signed else None,
+        "trust_list": "development list of 2026-01-01" if signed else None,
+        "codes": codes if signed else [],
+        "missing": ["time_stamp", "revocation"] if signed else [],
+        "ingredients": [
+            {
+                "title": title,
+                "relationship": "inputTo",
+                "format": "video/mp4",
+                "ingredients": [{"title": "an older take", "relationship": "parentOf"}],
+            }
+        ]
+        if signed
+        else [],
+        "extra_boxes": [],
+        "recovered": None,
+        "second_opinion": None,
+        "label": None,
+        "error": None,
+        "validated_at": "2026-01-02T03:05:00Z",
+    }
+
+
+def make_demo(folder: Path) -> Path:
+    """Write the three clips, demo.json, scan.jsonl, verify.jsonl and traces.npz into ``folder``."""
+    from facewitness.media import VideoWriter
+
+    folder.mkdir(parents=True, exist_ok=True)
+    looks = {"target": ((214, 168, 140), 0.0), "driver": ((160, 120, 95), 0.6), "reenactment": ((214, 168, 140), 0.6)}
+    traces = {}
+    for role, (skin, phase) in looks.items():
+        traces[role] = c = curves(phase)
+        with VideoWriter(folder / f"{role}.mp4", width=320, height=240, frame_rate=Fraction(FPS)) as writer:
+            for i in range(FPS * SECONDS):
+                writer.write(
+                    draw_face(
+                        i,
+                        skin=skin,
+                        closed=float(c.lids[i, 0]),
+                        gaze=float(c.gaze_yaw_deg[i] / 15),
+                        mouth=float(c.mouth[i] * 2),
+                    )
+                )
+    save_traces(traces, folder / "traces.npz")
+    rows = [
+        scan_row(folder / "target.mp4", p=0.12, verdict="no_evidence"),
+        scan_row(folder / "driver.mp4", p=0.44, verdict="inconclusive"),
+        scan_row(folder / "reenactment.mp4", p=0.93, verdict="manipulated", text=f"The eyes stop {HOSTILE}"),
+    ]
+    audits = [
+        audit_row(folder / "target.mp4", "absent"),
+        audit_row(folder / "driver.mp4", "untrusted"),
+        audit_row(folder / "reenactment.mp4", "trusted", title=HOSTILE),
+    ]
+    (folder / "scan.jsonl").write_text("".join(to_json(r) + "\n" for r in rows))
+    (folder / "verify.jsonl").write_text("".join(to_json(a) + "\n" for a in audits))
+    label = {
+        "method": "reenactment",
+        "target_id": "sample-a",
+        "driver_id": "sample-b",
+        "rights": "sample footage",
+        "taken": ["head", "expression", "gaze", "lids"],
+        "seed": 0,
+    }
+    (folder / "reenactment.mp4.label.json").write_text(json.dumps(label))
+    demo = {
+        "target": "target.mp4",
+        "driver": "driver.mp4",
+        "reenactment": "reenactment.mp4",
+        "rows": rows,
+        "audits": audits,
+        "traces": "traces.npz",
+        "actor": {"name": "sample-a", "rights": "sample footage", "size_px": 256},
+    }
+    (folder / "demo.json").write_text(to_json(demo, indent=1))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_demo(tmp_path_factory.mktemp("dashboard") / "demo")
+
+
+@pytest.fixture(scope="session")
+def hostile() -> str:
+    """A text that would run as a script wherever it is not escaped."""
+    return HOSTILE
