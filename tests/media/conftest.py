@@ -16,14 +16,14 @@ def paint(index: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     """Dark, with a red top left quarter; the grey of the bottom right quarter tells the index."""
     image = np.full((height, width, 3), 40, np.uint8)
     image[: height // 2, : width // 2] = (200, 30, 30)
-    image[height // 2 :, width // 2 :] = 60 + (index * 5) % 160
+    image[height // 2 :, width // 2 :] = 60 + (index * 8) % 184
     return image
 
 
 def read_back(image: np.ndarray) -> int:
     """Which picture this is, told by its grey level."""
     h, w = image.shape[:2]
-    return round((float(image[h * 5 // 8 : h * 7 // 8, w * 5 // 8 : w * 7 // 8].mean()) - 60) / 5)
+    return round((float(image[h * 5 // 8 : h * 7 // 8, w * 5 // 8 : w * 7 // 8].mean()) - 60) / 8)
 
 
 @pytest.fixture
