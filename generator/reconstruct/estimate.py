@@ -1,0 +1,232 @@
+"""From a track to a performance: one person's head, and what it does in every frame."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.errors import UnreadableInputError
+from facewitness.faces import landmarks as lm
+from facewitness.faces.types import FaceTrack
+from facewitness.generator.performance import Camera, Identity, Performance
+from facewitness.generator.reconstruct import eyes as eye
+from facewitness.generator.reconstruct.identity import (
+    assumed_camera,
+    eye_centres,
+    neutral_shape,
+    template,
+    usable_frames,
+)
+from facewitness.generator.reconstruct.model import EYEBALL_RADIUS_CM, IRIS_DEPTH, basis
+from facewitness.generator.reconstruct.rotation import angles_deg
+from facewitness.generator.reconstruct.smooth import fill, smooth
+from facewitness.generator.reconstruct.solve import (
+    Pose,
+    centre_depth,
+    face_sides,
+    first_pose,
+    fit_modes,
+    in_head_frame,
+    pose_weights,
+    refine_pose,
+    visibility,
+)
+
+MIN_FRAMES = 3
+IDENTITY_FRAMES = 600
+POSE_POINTS = 160
+SMOOTH_FRAMES = 1.0
+TURN_STEP_RAD, SHIFT_STEP_CM, MODE_STEP, LID_STEP, GAZE_STEP_RAD = 0.02, 0.25, 0.5, 0.12, 0.06
+"""What counts as movement rather than noise between neighbouring frames."""
+EYE_SHUT = 0.65
+"""Above this closure the iris is not seen and gaze is carried over."""
+CENTRE_PRIOR_CM, GAZE_PRIOR_RAD = 0.06, 0.10
+"""How far an eyeball may lie from where anatomy puts it, and how far from the camera people look on average."""
+
+
+def reconstruct(track: FaceTrack) -> Performance:
+    """Reconstruct one face: rigid pose, identity over the whole clip, expression, lids, gaze, confidence.
+
+    Gaps are interpolated and carry confidence 0. Raises UnreadableInputError where the face is seen in fewer than three
+    frames.
+    """
+    good = track.present & np.isfinite(track.mesh).all((1, 2)) & np.isfinite(track.irises).all((1, 2, 3))
+    if good.sum() < MIN_FRAMES:
+        raise UnreadableInputError(
+            f"the face is seen in only {int(good.sum())} frames; {MIN_FRAMES} are needed to reconstruct it."
+        )
+    seen = _pick(track, np.flatnonzero(good))
+    camera = assumed_camera(track)
+    mesh = seen.mesh.astype(np.float64)
+    shape = _neutral(seen, camera)
+    pose, expression = _pose_and_expression(mesh, shape, camera)
+    head = in_head_frame(_deepened(mesh, shape, pose, camera), pose, camera)
+    opening = eye.eye_opening(seen, head, pose, camera)
+    sure = _frontal(pose)
+    opened, closed = eye.lid_range(opening, sure)
+    lids = eye.lid_closure(opening, opened, closed)
+    eyeballs = _eyeballs(seen, shape, pose, camera, sure & (lids.max(1) < 0.4))
+    gaze = _gaze(seen, eyeballs, pose, camera, lids)
+    identity = Identity(
+        neutral=shape.astype(np.float32),
+        eyeballs=eyeballs.astype(np.float32),
+        ranges=_ranges(lids, opened, closed, gaze, expression, head, sure),
+    )
+    confidence = track.confidence * 0
+    confidence[good] = _confidence(seen, pose)
+    at = np.flatnonzero(good)
+    return _whole_clip(track, at, pose, expression, lids, gaze, identity, camera, confidence)
+
+
+def _pick(track: FaceTrack, at: NDArray[np.int64]) -> FaceTrack:
+    names = ("pts", "boxes", "mesh", "eyes", "irises", "confidence")
+    return replace(track, blendshapes=None, **{n: getattr(track, n)[at] for n in names})
+
+
+def _deepened(mesh: NDArray, shape: NDArray, pose: Pose, camera: Camera) -> NDArray:
+    return centre_depth(mesh, shape, pose, camera, np.broadcast_to(pose_weights(), mesh.shape[:2]))
+
+
+def _neutral(seen: FaceTrack, camera: Camera) -> NDArray[np.float64]:
+    """The person's neutral face, from frames spread over the clip."""
+    mesh = seen.mesh[usable_frames(seen, IDENTITY_FRAMES)].astype(np.float64)
+    shape = template()
+    pose = first_pose(mesh, shape, camera)
+    for _ in range(2):
+        head = in_head_frame(_deepened(mesh, shape, pose, camera), pose, camera)
+        turned = np.abs(angles_deg(pose.vectors)[:, :2])
+        shape = neutral_shape(head, np.exp(-0.5 * (turned / [18, 18]) ** 2).prod(1) + 1e-3)
+        pose = _pose(mesh, shape, camera, pose)
+    head = in_head_frame(_deepened(mesh, shape, pose, camera), pose, camera)
+    turned = np.abs(angles_deg(pose.vectors)[:, :2])
+    return neutral_shape(head, np.exp(-0.5 * (turned / [18, 18]) ** 2).prod(1) + 1e-3)
+
+
+def _pose(mesh: NDArray, shape: NDArray, camera: Camera, start: Pose, rounds: int = 3) -> Pose:
+    """Pose by the points that say most about it; ``shape`` is (468, 3) or (T, 468, 3)."""
+    at = np.argsort(-pose_weights(), kind="stable")[:POSE_POINTS]
+    halves = visibility(start.rotation)
+    weights = pose_weights()[at] * halves[:, face_sides()[at]]
+    return refine_pose(start, shape[..., at, :], mesh[:, at], camera, weights, rounds)
+
+
+def _pose_and_expression(mesh: NDArray, shape: NDArray, camera: Camera) -> tuple[Pose, NDArray]:
+    b = basis()
+    modes = b.modes.astype(np.float64)
+    weights = np.ones(lm.POINTS)
+    for contour in lm.IRIS_CONTOURS:
+        weights[list(contour[:32])] = 0.02  # lids have parameters of their own
+    weights[list(lm.FACE_OVAL)] = 0.3
+    pose = _pose(mesh, shape, camera, first_pose(mesh, shape, camera))
+    expression = np.zeros((len(mesh), len(modes)))
+    for _ in range(2):
+        now = shape + (expression @ modes.reshape(len(modes), -1)).reshape(-1, lm.POINTS, 3)
+        pose = _pose(mesh, now, camera, pose, rounds=1)
+        head = in_head_frame(
+            centre_depth(mesh, now, pose, camera, weights[None] * np.ones((len(mesh), 1))), pose, camera
+        )
+        expression = fit_modes(head - shape, pose, modes, weights, visibility(pose.rotation), face_sides())
+    return pose, expression
+
+
+def _frontal(pose: Pose) -> NDArray[np.bool_]:
+    """Frames in which both eyes are seen well; all of them where there are few."""
+    turned = np.abs(angles_deg(pose.vectors)[:, :2])
+    good = (turned[:, 0] < 25) & (turned[:, 1] < 25)
+    return good if good.sum() >= max(10, 0.1 * len(good)) else turned.max(1) <= np.percentile(turned.max(1), 60)
+
+
+def _eyeballs(seen: FaceTrack, shape: NDArray, pose: Pose, camera: Camera, sure: NDArray) -> NDArray[np.float64]:
+    """(2, 4) centre and radius: where anatomy puts them, moved towards making the person look at the camera on average."""
+    centres = eye_centres(shape)
+    if sure.sum() < MIN_FRAMES:
+        sure = np.ones(len(sure), bool)
+    radius = eye.iris_radius_cm(seen.irises, centres, pose, camera, sure) / (lm.IRIS_DIAMETER_CM / 2)
+    radius = EYEBALL_RADIUS_CM * float(np.clip(radius, 0.8, 1.25))
+    centres[:, 2] += radius - EYEBALL_RADIUS_CM
+    reach = radius * IRIS_DEPTH
+    irises = seen.irises[:, :, 0]
+    offsets = eye.iris_offsets(irises, centres, pose, camera, reach)
+    # gaze to the camera, in the head frame, as an offset of the iris
+    to_camera = -(pose.translation[:, None] @ pose.rotation)[:, 0]
+    expected = reach * to_camera[:, :2] / np.linalg.norm(to_camera, axis=1, keepdims=True)
+    away = np.median((offsets - expected[:, None])[sure], axis=0)
+    trust = CENTRE_PRIOR_CM**2 / (CENTRE_PRIOR_CM**2 + (GAZE_PRIOR_RAD * reach) ** 2)
+    common, apart = away.mean(0), (away[1] - away[0]) / 2
+    # both eyes look at one point: what differs between them is the eyeballs' place alone
+    centres[0, :2] += trust * common - apart
+    centres[1, :2] += trust * common + apart
+    return np.concatenate([centres, np.full((2, 1), radius)], 1)
+
+
+def _gaze(seen: FaceTrack, eyeballs: NDArray, pose: Pose, camera: Camera, lids: NDArray) -> NDArray[np.float64]:
+    angles, missed = eye.gaze_angles(seen.irises[:, :, 0], eyeballs, pose, camera)
+    weight = visibility(pose.rotation) * (1 - lids) * np.where(missed, 0.1, 1.0)
+    weight = np.where(lids > EYE_SHUT, 1e-3, weight) + 1e-6
+    common = (angles * weight[..., None]).sum(1) / weight.sum(1)[:, None]
+    shut = lids.min(1) > EYE_SHUT
+    common = fill(common, ~shut) if not shut.all() else common
+    common = smooth(common, frames=SMOOTH_FRAMES, step=GAZE_STEP_RAD)
+    apart = np.where(shut[:, None, None], 0, angles - common[:, None])
+    apart = np.clip(smooth(apart, frames=3.0, step=0.5), -0.12, 0.12)
+    apart -= apart.mean(1, keepdims=True)
+    return common[:, None] + apart
+
+
+def _ranges(
+    lids: NDArray, opened: NDArray, closed: NDArray, gaze: NDArray, expression: NDArray, head: NDArray, sure: NDArray
+) -> dict[str, tuple[float, float]]:
+    """Personal ranges (5th, 95th percentile) of what transfer calibrates, and the lids' openings (open, closed)."""
+    use = sure if sure.sum() >= MIN_FRAMES else np.ones(len(sure), bool)
+    gap = head[:, lm.LIP_LOWER_INNER, 1] - head[:, lm.LIP_UPPER_INNER, 1]
+    width = head[:, lm.MOUTH_LEFT, 0] - head[:, lm.MOUTH_RIGHT, 0]
+    quantities = {
+        "lids_right": lids[:, 0],
+        "lids_left": lids[:, 1],
+        "mouth": gap,
+        "mouth_width": width,
+        "gaze_yaw": gaze[:, :, 0].mean(1),
+        "gaze_pitch": gaze[:, :, 1].mean(1),
+    }
+    out = {k: (float(np.percentile(v[use], 5)), float(np.percentile(v[use], 95))) for k, v in quantities.items()}
+    for side, name in enumerate(("right", "left")):
+        out[f"opening_{name}"] = (float(opened[side]), float(closed[side]))
+    return out
+
+
+def _confidence(seen: FaceTrack, pose: Pose) -> NDArray[np.float32]:
+    """The tracker's own confidence, lowered where the face is turned far away or lies outside the picture."""
+    yaw = np.abs(angles_deg(pose.vectors)[:, 0])
+    turned = np.clip(1 - (yaw - 45) / 60, 0.2, 1)
+    box = seen.boxes
+    size = np.maximum((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]), 1)
+    w = np.clip(np.minimum(box[:, 2], seen.width) - np.maximum(box[:, 0], 0), 0, None)
+    h = np.clip(np.minimum(box[:, 3], seen.height) - np.maximum(box[:, 1], 0), 0, None)
+    return np.clip(seen.confidence * turned * (w * h / size), 0.01, 1).astype(np.float32)
+
+
+def _whole_clip(
+    track: FaceTrack, at: NDArray, pose: Pose, expression: NDArray, lids: NDArray, gaze: NDArray, identity: Identity,
+    camera: Camera, confidence: NDArray,
+) -> Performance:  # fmt: skip
+    """Smooth, and spread over every frame of the clip, gaps included."""
+    good = confidence > 0
+
+    def spread(values: NDArray) -> NDArray[np.float32]:
+        out = np.zeros((len(track.pts), *values.shape[1:]))
+        out[at] = values
+        return fill(out, good).astype(np.float32)
+
+    turn = pose.vectors
+    return Performance(
+        time_base=track.time_base,
+        pts=track.pts,
+        rotation=spread(smooth(turn, frames=SMOOTH_FRAMES, step=TURN_STEP_RAD)),
+        translation=spread(smooth(pose.translation, frames=SMOOTH_FRAMES, step=SHIFT_STEP_CM)),
+        expression=spread(smooth(expression, frames=SMOOTH_FRAMES, step=MODE_STEP)),
+        lids=spread(smooth(lids, frames=0.8, step=LID_STEP)),
+        gaze=spread(gaze),
+        confidence=confidence.astype(np.float32),
+        identity=identity,
+        camera=camera,
+    )

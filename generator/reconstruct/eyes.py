@@ -1,0 +1,111 @@
+"""Lids and gaze: how far each eye is open for this person, and where each eyeball points."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.faces import landmarks as lm
+from facewitness.faces.types import FaceTrack
+from facewitness.generator.performance import Camera
+from facewitness.generator.reconstruct.model import EYEBALL_RADIUS_CM, IRIS_DEPTH
+from facewitness.generator.reconstruct.solve import Pose
+
+CONTOUR_UPPER, CONTOUR_LOWER = (11, 12, 13), (3, 4, 5)
+"""Among the 71 points of the iris model: the middles of the upper and the lower lid, pairwise opposite."""
+MESH_SHARE = 0.3
+"""Weight of the mesh's own lids beside those of the iris model (judged by their agreement with a third tracker)."""
+CLOSED_RATIO, OPEN_RATIO = 0.07, 0.36
+"""Opening over width of a closed and of an open eye, population, as the iris model sees them."""
+EYE_DEPTH_CM = 0.95
+"""The eyeball's centre lies this far behind the middle of the line between the corners."""
+IRIS_BIAS = 1.0
+"""Measured over true iris diameter of the iris model."""
+
+
+def rays(points: NDArray, pose: Pose, camera: Camera) -> tuple[NDArray, NDArray]:
+    """Lines of sight through pixels (T, ..., 2), in the head frame: origins (T, 3) and directions (T, ..., 3) of unit z."""
+    xy = (points - [(camera.width - 1) / 2, (camera.height - 1) / 2]) / camera.focal_px
+    ahead = np.concatenate([xy, np.ones_like(xy[..., :1])], -1)
+    flat = ahead.reshape(len(ahead), -1, 3) @ pose.rotation
+    origin = -(pose.translation[:, None] @ pose.rotation)[:, 0]
+    return origin, flat.reshape(ahead.shape)
+
+
+def eye_opening(track: FaceTrack, mesh_cm: NDArray, pose: Pose, camera: Camera) -> NDArray[np.float64]:
+    """(T, 2) distance of the lids' middles over the distance of the eye's corners, in the head frame, so that it does not
+    change when the head nods. ``mesh_cm`` (T, 468, 3) is the track's mesh in the head frame."""
+    origin, direction = rays(track.eyes[:, :, :16].astype(np.float64), pose, camera)
+    out = np.empty((len(track.pts), 2))
+    for eye, (outer, inner) in enumerate(lm.EYE_CORNERS):
+        plane = mesh_cm[:, [outer, inner], 2].mean(1) - 0.35  # the lids bulge over the eyeball
+        d = direction[:, eye]
+        reach = (plane[:, None] - origin[:, 2:]) / d[..., 2]
+        at = origin[:, None, :2] + reach[..., None] * d[..., :2]
+        gap = np.linalg.norm(at[:, CONTOUR_LOWER] - at[:, CONTOUR_UPPER], axis=-1).mean(1)
+        pairs = ((159, 145), (158, 153), (160, 144)) if eye == 0 else ((386, 374), (385, 380), (387, 373))
+        of_mesh = np.mean([np.linalg.norm(mesh_cm[:, a, :2] - mesh_cm[:, b, :2], axis=-1) for a, b in pairs], 0)
+        width = np.median(np.linalg.norm(mesh_cm[:, outer] - mesh_cm[:, inner], axis=-1))
+        out[:, eye] = ((1 - MESH_SHARE) * gap + MESH_SHARE * of_mesh) / width
+    return out
+
+
+def lid_range(opening: NDArray, good: NDArray) -> tuple[NDArray, NDArray]:
+    """Personal opening of the open and of the closed eye, (2,) each, from openings (T, 2) of the frames ``good`` (T,).
+
+    Open is where the eye mostly is when it is not blinking; closed is the least it reached, where it did blink.
+    """
+    seen = opening[good]
+    opened = np.percentile(seen, 60, axis=0)
+    # in a drowsy or grimacing clip the eye is open for less than half of the time
+    opened = np.maximum(opened, np.minimum(np.percentile(seen, 95, axis=0) * 0.85, opened * 1.25))
+    least = np.percentile(seen, 0.5, axis=0)
+    ratio = CLOSED_RATIO / OPEN_RATIO
+    closed = np.where(least < 0.5 * opened, np.clip(least, 0.05 * opened, 0.32 * opened), ratio * opened)
+    return opened, closed
+
+
+def lid_closure(opening: NDArray, opened: NDArray, closed: NDArray) -> NDArray[np.float64]:
+    """Closure (T, 2), 0 open to 1 closed, of openings (T, 2)."""
+    return np.clip((opened - opening) / np.maximum(opened - closed, 1e-6), 0, 1)
+
+
+def iris_offsets(irises: NDArray, centres: NDArray, pose: Pose, camera: Camera, reach: float) -> NDArray[np.float64]:
+    """(T, 2, 2) where each iris lies beside its eyeball's centre, x and y in centimetres in the head frame.
+
+    The line of sight through the iris (T, 2, 2) pixels is cut with the plane ``reach`` centimetres before ``centres`` (2, 3).
+    """
+    origin, direction = rays(irises.astype(np.float64), pose, camera)
+    plane = centres[:, 2] - reach
+    along = (plane - origin[:, 2:]) / direction[..., 2]
+    at = origin[:, None, :2] + along[..., None] * direction[..., :2]
+    return at - centres[:, :2]
+
+
+def gaze_angles(
+    irises: NDArray, eyeballs: NDArray, pose: Pose, camera: Camera
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Yaw and pitch (T, 2, 2) in radians in the head frame from iris centres (T, 2, 2) in pixels.
+
+    The line of sight is cut with the sphere on which the iris moves; where it misses (2nd result, (T, 2) bool) the nearest
+    point counts. ``eyeballs`` is (2, 4): centre and radius.
+    """
+    origin, direction = rays(irises.astype(np.float64), pose, camera)
+    d = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+    radius = eyeballs[:, 3] * IRIS_DEPTH
+    to_centre = eyeballs[:, :3] - origin[:, None]
+    along = (to_centre * d).sum(-1)
+    apart = to_centre - along[..., None] * d
+    missed2 = radius**2 - (apart**2).sum(-1)
+    depth = along - np.sqrt(np.maximum(missed2, 0))
+    hit = origin[:, None] + depth[..., None] * d
+    ahead = hit - eyeballs[:, :3]
+    yaw = np.arctan2(ahead[..., 0], -ahead[..., 2])
+    pitch = np.arctan2(ahead[..., 1], np.hypot(ahead[..., 0], ahead[..., 2]))
+    return np.stack([yaw, pitch], -1), missed2 < 0
+
+
+def iris_radius_cm(irises: NDArray, centres: NDArray, pose: Pose, camera: Camera, good: NDArray) -> float:
+    """Radius of the iris in the head's centimetres: half the median horizontal diameter over both eyes, good frames (T,)."""
+    rim = irises[:, :, [1, 3]].astype(np.float64)
+    across = np.linalg.norm(rim[:, :, 0] - rim[:, :, 1], axis=-1)[good]
+    depth = ((centres @ np.swapaxes(pose.rotation, 1, 2))[..., 2] + pose.translation[:, 2:])[good] - EYEBALL_RADIUS_CM
+    return float(np.median(across * depth / camera.focal_px) / 2 / IRIS_BIAS)
