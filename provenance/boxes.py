@@ -1,4 +1,4 @@
-"""The boxes of an ISO base media file: how many there are (before the library walks them), and which of them no hash covers."""
+"""The boxes of an ISO base media file: how many there are, and which of them no hash covers."""
 
 import os
 import struct
@@ -33,7 +33,7 @@ CONTAINERS = frozenset(
 MAX_DEPTH = 16
 C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 UNHASHED = frozenset((b"free", b"skip", b"mfra"))
-"""Top-level boxes the specification lets a claim leave out of the hash (C2PA 2.2, 18.7), beside ``ftyp`` and the manifest."""
+"""Top-level boxes a claim may leave out of its hash, beside ``ftyp`` and the manifest (C2PA 2.2, 18.7)."""
 
 
 class TooManyBoxesError(FacewitnessError):
@@ -46,7 +46,7 @@ def top_boxes(f: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int, int]]:
 
 
 def check_boxes(path: Path) -> None:
-    """Raise TooManyBoxesError if a file has more boxes than an honest one; cost grows with the number of boxes allowed."""
+    """Raise TooManyBoxesError if a file has more boxes than an honest one has."""
     size = path.stat().st_size
     with path.open("rb") as f:
         inner = 0
@@ -60,7 +60,7 @@ def check_boxes(path: Path) -> None:
 
 
 def extra_boxes(path: Path) -> list[dict[str, Any]]:
-    """Top-level boxes outside every hash that carry data: ``{type, offset, bytes, nonzero}``, and what lies after the last box."""
+    """Top-level boxes outside every hash that carry data (``{type, offset, bytes}``), and what follows the last box."""
     size, found = path.stat().st_size, []
     end = 0
     with path.open("rb") as f:
@@ -70,9 +70,9 @@ def extra_boxes(path: Path) -> list[dict[str, Any]]:
                 continue
             nonzero = _carries_data(f, at + head, length - head)
             if nonzero:
-                found.append({"type": kind.decode("latin-1"), "offset": at, "bytes": length - head, "nonzero": True})
+                found.append({"type": kind.decode("latin-1"), "offset": at, "bytes": length - head})
         if end < size:
-            found.append({"type": "(after the last box)", "offset": end, "bytes": size - end, "nonzero": True})
+            found.append({"type": "(after the last box)", "offset": end, "bytes": size - end})
     return found
 
 

@@ -1,4 +1,7 @@
-"""Whether a certificate chain leads to an anchor, decided by us as well: the library lets a time-stamp root vouch for signers."""
+"""Whether a certificate chain leads to an anchor, decided by us as well.
+
+The library lets a root that is trusted for time stamps alone vouch for signers.
+"""
 
 import datetime
 import hashlib

@@ -1,6 +1,6 @@
-"""Just enough of JUMBF and CBOR to read what a validator keeps to itself: the certificate chain and the time stamp's presence.
+"""Just enough of JUMBF and CBOR to read what a validator keeps to itself: the certificate chain.
 
-Nothing here decides validity. The input is hostile: depth, sizes and counts are bounded, and every fault is a ValueError.
+Nothing here decides validity. The input is hostile: depth and counts are bounded, every fault is a ValueError.
 """
 
 import struct
@@ -15,7 +15,7 @@ X5CHAIN = 33
 
 
 def signature_of(store: bytes, manifest: str) -> list[Any]:
-    """The COSE_Sign1 array of ``manifest`` inside a manifest store; raises ValueError if it is not there or malformed."""
+    """The COSE_Sign1 array of ``manifest`` in a manifest store; raises ValueError if it is not there or malformed."""
     for label, content in _superboxes(store, 0, len(store), 0):
         if label != "c2pa":
             continue

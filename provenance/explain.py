@@ -98,7 +98,7 @@ SENTENCES = {
     "algorithm.deprecated": "An algorithm is used that the specification advises against.",
     "general.error": "The manifest cannot be made sense of.",
     "cawg.identity.well-formed": "An identity statement is built as it should be.",
-    "org.facewitness.trust.wrongKind": "Only a list for time stamps leads to this signer; that does not make a signer trusted.",
+    "org.facewitness.trust.wrongKind": "Only a list for time stamps leads to this signer; it makes no signer trusted.",
     "org.facewitness.store.malformed": "There is a manifest, but it is damaged beyond reading.",
     "org.facewitness.store.multiple": "There is more than one manifest store in this file.",
     "org.facewitness.opinion.disagreement": "The two independent validators disagree about this file.",

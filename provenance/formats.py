@@ -8,12 +8,14 @@ _BY_SUFFIX = {
     ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".m4a": "audio/mp4", ".avi": "video/avi",
     ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".gif": "image/gif", ".webp": "image/webp",
     ".heic": "image/heic", ".heif": "image/heif", ".avif": "image/avif", ".tif": "image/tiff", ".tiff": "image/tiff",
-    ".dng": "image/dng", ".arw": "image/x-sony-arw", ".nef": "image/x-nikon-nef", ".svg": "image/svg+xml", ".jxl": "image/jxl",
-    ".wav": "audio/wav", ".mp3": "audio/mpeg", ".flac": "audio/flac", ".pdf": "application/pdf", ".c2pa": "application/c2pa",
-    ".docx": "docx", ".xlsx": "xlsx", ".pptx": "pptx", ".odt": "odt", ".ods": "ods", ".odp": "odp", ".epub": "epub", ".zip": "zip",
+    ".dng": "image/dng", ".arw": "image/x-sony-arw", ".nef": "image/x-nikon-nef", ".svg": "image/svg+xml",
+    ".jxl": "image/jxl", ".wav": "audio/wav", ".mp3": "audio/mpeg", ".flac": "audio/flac",
+    ".pdf": "application/pdf", ".c2pa": "application/c2pa", ".docx": "docx", ".xlsx": "xlsx", ".pptx": "pptx",
+    ".odt": "odt", ".ods": "ods", ".odp": "odp", ".epub": "epub", ".zip": "zip",
 }  # fmt: skip
 _BRANDS = {
-    b"qt  ": "video/quicktime", b"heic": "image/heic", b"heix": "image/heic", b"hevc": "image/heic", b"hevx": "image/heic",
+    b"qt  ": "video/quicktime",
+    b"heic": "image/heic", b"heix": "image/heic", b"hevc": "image/heic", b"hevx": "image/heic",
     b"mif1": "image/heif", b"msf1": "image/heif", b"avif": "image/avif", b"avis": "image/avif",
     b"M4A ": "audio/mp4", b"M4B ": "audio/mp4",
 }  # fmt: skip
@@ -21,14 +23,14 @@ _TIFF = {".dng": "image/dng", ".arw": "image/x-sony-arw", ".nef": "image/x-nikon
 FOREIGN = {".webm": "WebM", ".mkv": "Matroska", ".otf": "OpenType", ".ttf": "TrueType", ".ogg": "Ogg", ".json": "JSON"}
 """Kinds of file in which the library can neither embed nor find a manifest."""
 BMFF = {
-    "video/mp4", "video/quicktime", "audio/mp4", "image/heic", "image/heif", "image/avif", "application/mp4", "video/x-m4v",
+    "video/mp4", "video/quicktime", "audio/mp4", "image/heic", "image/heif", "image/avif", "application/mp4",
 }  # fmt: skip
 SUFFIXES = frozenset(_BY_SUFFIX) - {".c2pa", ".zip"}
 """Suffixes taken from a folder that is verified as a whole."""
 
 
 def media_type(path: Path) -> str | None:
-    """The media type of a file as the library wants it named, or None where it is of no kind that carries a manifest."""
+    """The media type of a file as the library wants it named, or None where it can carry no manifest."""
     with path.open("rb") as f:
         head = f.read(HEAD_BYTES)
     return sniff(head, path.suffix.lower())
@@ -40,7 +42,8 @@ def sniff(head: bytes, suffix: str) -> str | None:
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12], "video/mp4") if suffix not in (".m4a",) else "audio/mp4"
     for magic, kind in (
-        (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"GIF8", "image/gif"), (b"%PDF-", "application/pdf"),
+        (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"GIF8", "image/gif"),
+        (b"%PDF-", "application/pdf"),
         (b"fLaC", "audio/flac"), (b"\0\0\0\x0cJXL ", "image/jxl"), (b"\xff\x0a", "image/jxl"),
     ):  # fmt: skip
         if head.startswith(magic):

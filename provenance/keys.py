@@ -1,4 +1,4 @@
-"""Who signs: a key with its certificate chain, in our process or behind a command, checked before anything is written."""
+"""Who signs: a key with its certificate chain, in our process or behind a command, checked before it signs."""
 
 import datetime
 import os
@@ -153,7 +153,7 @@ def key_signer(key: Path, cert: Path, *, time_stamp_url: str | None = None) -> S
 
 
 def command_signer(command: str, cert: Path, *, time_stamp_url: str | None = None) -> SigningMaterial:
-    """A signer whose key stays elsewhere: ``command`` reads the bytes to sign on stdin and writes the signature to stdout.
+    """A signer whose key stays elsewhere: ``command`` reads the bytes to sign on stdin, writes the signature to stdout.
 
     The command is split like a shell would but run without one. It may answer an ECDSA signature as DER or as r||s.
     ``FACEWITNESS_ALGORITHM`` in its environment names the algorithm expected.

@@ -1,4 +1,4 @@
-"""What a manifest says: a specification in our words, and the C2PA claim (version 2) that the library builds from it."""
+"""What a manifest says: a specification in our words, and the C2PA claim (version 2) built from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +17,8 @@ CAPTURE = SOURCE_TYPE + "digitalCapture"
 KINDS = {"ai-generated": TRAINED, "ai-edited": COMPOSITE, "captured": CAPTURE}
 """What a file can be signed as, and the IPTC digital source type that says so."""
 
+REPORT = "report"
+"""A kind for statements about a file that leave it as it is: it is opened and nothing more."""
 LABEL_ASSERTION = "org.facewitness.label"
 SOURCES_ASSERTION = "org.facewitness.sources"
 REPORT_ASSERTION = "org.facewitness.report"
@@ -82,12 +84,14 @@ class ManifestSpec:
 
     def __post_init__(self) -> None:
         """Refuse what would make a manifest that says something else than meant."""
-        if self.kind not in KINDS:
+        if self.kind not in KINDS and self.kind != REPORT:
             raise UsageError(f"{self.kind!r} is no kind of content; choose one of {', '.join(KINDS)}.")
         if self.training is not None and self.training not in TRAINING_USES:
             raise UsageError(f"{self.training!r} says nothing of training; choose one of {', '.join(TRAINING_USES)}.")
         if sum(i.relationship == "parentOf" for i in self.ingredients) > 1:
             raise UsageError("a file has at most one parent; name the others as components or inputs.")
+        if self.kind == REPORT and not self.parent:
+            raise UsageError("a report needs the file it speaks of as parent.")
         if self.kind == "captured" and self.parent:
             raise UsageError("what was opened from another file was not captured; sign it as an edit.")
         for name in (*self.assertions, *self.action_parameters):
@@ -159,6 +163,8 @@ def _actions(spec: ManifestSpec) -> list[dict[str, Any]]:
     if not parents:
         return [{"action": "c2pa.created", "digitalSourceType": KINDS[spec.kind], **main}]
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": parents}}
+    if spec.kind == REPORT:
+        return [opened]
     return [opened, {"action": "c2pa.edited", "digitalSourceType": KINDS[spec.kind], **main}]
 
 

@@ -84,9 +84,10 @@ class Policy:
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> "Policy":
         """The policy that ``to_wire`` described."""
-        named = {f.name: wire[f.name] for f in fields(cls)}
+        named: dict[str, Any] = {f.name: wire[f.name] for f in fields(cls)}
         named["anchors"] = tuple(Anchors(**a) for a in named["anchors"])
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in named.items()})
+        lists: dict[str, Any] = {k: tuple(v) for k, v in named.items() if isinstance(v, list)}
+        return cls(**(named | lists))
 
 
 def default_policy(home: Path | None = None, **changes: Any) -> Policy:

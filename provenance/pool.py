@@ -1,6 +1,8 @@
 """Killable workers: each file is read in a process with a time and a memory budget; a hostile file costs one worker."""
 
 import atexit
+import contextlib
+import datetime
 import json
 import os
 import selectors
@@ -11,11 +13,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from facewitness.files import to_json
 from facewitness.provenance.audit import Audit
 from facewitness.provenance.policy import Policy
+from facewitness.provenance.second import with_opinion
 from facewitness.provenance.worker import MEMORY_EXIT
 
 START_BUDGET_S = 60.0
@@ -29,10 +31,9 @@ class _Worker:
     """One process and the file it is busy with."""
 
     def __init__(self, policy: Policy):
-        environment = {**os.environ, "HOME": os.environ.get("HOME", "/")}
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "facewitness.provenance.worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self.job: _Job | None = None
         self.deadline = 0.0
@@ -43,7 +44,10 @@ class _Worker:
     def give(self, job: "_Job", budget_s: float) -> None:
         self.job = job
         self.deadline = time.monotonic() + budget_s + (START_BUDGET_S if self.fresh else 0)
-        self._send(json.dumps({"path": str(job.path), "sidecar": str(job.sidecar) if job.sidecar else None}))
+        media_type = job.audit.media_type if job.audit else None
+        sidecar = str(job.sidecar) if job.sidecar else None
+        task = "second" if job.audit else "examine"
+        self._send(json.dumps({"task": task, "path": str(job.path), "sidecar": sidecar, "media_type": media_type}))
 
     def _send(self, line: str) -> None:
         assert self.process.stdin
@@ -58,19 +62,19 @@ class _Worker:
         status = self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
-                try:
+                with contextlib.suppress(BrokenPipeError):
                     stream.close()
-                except BrokenPipeError:
-                    pass
         return status
 
 
 @dataclass(eq=False)
 class _Job:
-    number: int
+    """A file on its way: first examined, then, where the policy asks for it, seen by the second validator."""
+
     path: Path
     sidecar: Path | None = None
     audit: Audit | None = None
+    done: bool = False
 
 
 @dataclass
@@ -96,7 +100,7 @@ class VerifierPool:
 
     def verify(self, paths: Iterable[Path | tuple[Path, Path | None]]) -> Iterator[Audit]:
         """Audit each path (or pair of path and sidecar) in the order given; a hostile file is a row, never the end."""
-        source, number = iter(paths), 0
+        source = iter(paths)
         waiting: deque[_Job] = deque()
         busy: dict[int, _Worker] = {}
         exhausted = False
@@ -109,11 +113,10 @@ class VerifierPool:
                         exhausted = True
                         break
                     path, sidecar = item if isinstance(item, tuple) else (item, None)
-                    job = _Job(number, Path(path), sidecar)
-                    number += 1
+                    job = _Job(Path(path), sidecar)
                     waiting.append(job)
                     self._start(job, busy, selector)
-                while waiting and waiting[0].audit is not None:
+                while waiting and waiting[0].done:
                     yield waiting.popleft().audit  # type: ignore[misc]
                 if exhausted and not waiting:
                     return
@@ -164,11 +167,18 @@ class VerifierPool:
             return
         self._retire(fd, busy, selector)
         assert worker.job
-        row: dict[str, Any] = json.loads(worker.buffer)
-        worker.job.audit = Audit.from_row(row)
+        job, answer = worker.job, json.loads(worker.buffer)
         worker.job, worker.fresh = None, False
         worker.buffer.clear()
         self._idle.append(worker)
+        if job.audit is not None:
+            job.audit, job.done = with_opinion(job.audit, answer), True
+            return
+        job.audit = Audit.from_row(answer)
+        if self.policy.second_opinion and job.audit.media_type:
+            self._start(job, busy, selector)
+        else:
+            job.done = True
 
     @staticmethod
     def _retire(fd: int, busy: dict[int, _Worker], selector: selectors.BaseSelector) -> _Worker:
@@ -176,11 +186,15 @@ class VerifierPool:
         return busy.pop(fd)
 
     def _settle(self, worker: _Worker, state: str, error: str) -> None:
-        import datetime
-
-        assert worker.job
+        job = worker.job
+        assert job
+        job.done = True
+        if job.audit is not None:
+            said = {"validator": "encypher-c2pa", "state": state, "failures": [], "why": error}
+            job.audit = with_opinion(job.audit, said)
+            return
         at = self.policy.at or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        worker.job.audit = Audit(path=str(worker.job.path), sha256=None, state=state, error=error, validated_at=at)
+        job.audit = Audit(path=str(job.path), sha256=None, state=state, error=error, validated_at=at)
 
 
 _shared: dict[Policy, VerifierPool] = {}

@@ -1,4 +1,4 @@
-"""One file's manifest read with the library and put into an ``Audit``; runs in a worker, because the file may be hostile."""
+"""One file's manifest read with the library and put into an ``Audit``; runs in a worker: the file may be hostile."""
 
 import contextlib
 import datetime
@@ -15,23 +15,21 @@ from facewitness.provenance.audit import Audit, Code
 from facewitness.provenance.boxes import TooManyBoxesError, check_boxes, extra_boxes
 from facewitness.provenance.explain import explain
 from facewitness.provenance.formats import BMFF, FOREIGN, media_type
-from facewitness.provenance.manifest import COMPOSITE, LABEL_ASSERTION, TRAINED
+from facewitness.provenance.manifest import LABEL_ASSERTION
 from facewitness.provenance.policy import Policy, moment
 
 MAX_INGREDIENT_DEPTH = 16
 MAX_INGREDIENTS = 256
 UNTRUSTED = "signingCredential.untrusted"
 _TRUST_CODES = {UNTRUSTED, "signingCredential.trusted"}
-_AI_TYPES = {TRAINED: "generated", COMPOSITE: "edited"}
-_AI_TYPES |= {t.replace("http://", "https://"): v for t, v in _AI_TYPES.items()}
 _AI_WORDS = {
-    "trainedAlgorithmicMedia": "generated", "compositeWithTrainedAlgorithmicMedia": "edited", "algorithmicallyEnhanced": "none",
-    "compositeSynthetic": "edited", "trainedAlgorithmicData": "generated",
+    "trainedAlgorithmicMedia": "generated", "trainedAlgorithmicData": "generated",
+    "compositeWithTrainedAlgorithmicMedia": "edited", "compositeSynthetic": "edited",
 }  # fmt: skip
 
 
 def examine(path: Path, policy: Policy, context: Any, *, sidecar: Path | None = None) -> Audit:
-    """Audit one file under ``policy`` with the library's ``context``; whatever is wrong with the file is in the audit."""
+    """Audit one file under ``policy`` with the library's ``context``; what is wrong with the file is in the audit."""
     now = datetime.datetime.now(datetime.UTC)
     audit = Audit(
         path=str(path), sha256=None, state="unreadable", validated_at=policy.at or now.isoformat(timespec="seconds")
@@ -86,7 +84,7 @@ def _judge(audit: Audit, report: dict[str, Any], raw: bytes, policy: Policy) -> 
     results = report.get("validation_results") or {}
     codes = _codes(results.get("activeManifest") or {})
     state = {"Trusted": "trusted", "Valid": "untrusted"}.get(report.get("validation_state", ""), "invalid")
-    signer, signature, chain = _signer(raw, active, manifest)
+    signer, chain = _signer(raw, active, manifest)
     stamped = _has(codes, "timeStamp.validated") and _has(codes, "timeStamp.trusted")
     signed_at = (manifest.get("signature_info") or {}).get("time")
     when = moment(signed_at) if stamped and signed_at else moment(audit.validated_at)
@@ -156,18 +154,18 @@ def _refused(audit: Audit, said: str) -> Audit:
     return replace(audit, state="unreadable", error=brief)
 
 
-def _signer(raw: bytes, label: str, manifest: dict[str, Any]) -> tuple[dict[str, Any] | None, list[Any], list[Any]]:
+def _signer(raw: bytes, label: str, manifest: dict[str, Any]) -> tuple[dict[str, Any] | None, list[Any]]:
     info = manifest.get("signature_info") or {}
     try:
         signature = cose.signature_of(raw, label)
         chain = chains.read_chain(cose.certificate_chain(signature))
     except (ValueError, RecursionError, IndexError, TypeError):
-        signature, chain = [], []
+        chain = []
     if not chain:
         named = {"common_name": info.get("common_name") or "", "organisation": info.get("issuer") or ""}
-        return (named if any(named.values()) else None), signature, []
+        return (named if any(named.values()) else None), []
     described = [chains.describe(c) for c in chain]
-    return {**described[0], "algorithm": str(info.get("alg", "")).lower(), "chain": described[1:]}, signature, chain
+    return {**described[0], "algorithm": str(info.get("alg", "")).lower(), "chain": described[1:]}, chain
 
 
 def _claims(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -244,15 +242,16 @@ def _ingredients(
         recorded += [_code(s.get("code", ""), s.get("url", ""), "failure") for s in i.get("validation_status") or []]
         known = report["manifests"].get(manifest) if manifest else None
         failures = [c for c in (*recorded, *now) if c.kind == "failure"]
-        signer, _, chain = _signer(raw, manifest, known) if manifest and known else (None, [], [])
+        signer, chain = _signer(raw, manifest, known) if manifest and known else (None, [])
         inside = []
         if known and manifest not in path and depth < MAX_INGREDIENT_DEPTH:
-            inside = branch(manifest, depth + 1, path | {manifest})
+            inside = branch(str(manifest), depth + 1, path | {str(manifest)})
         claims = _claims(known) if known else None
         state = _ingredient_state(bool(known), bool(manifest), failures, chain, policy, when)
         return {
-            "title": i.get("title"), "format": i.get("format"), "relationship": i.get("relationship"), "manifest": manifest,
-            "state": state, "signer": signer, "ai": claims["ai"] if claims and state == "trusted" else "unknown", "claims": claims,
+            "title": i.get("title"), "format": i.get("format"), "relationship": i.get("relationship"),
+            "manifest": manifest, "state": state, "signer": signer,
+            "ai": claims["ai"] if claims and state == "trusted" else "unknown", "claims": claims,
             "failures": [vars(c) for c in failures], "ingredients": inside,
         }  # fmt: skip
 

@@ -18,7 +18,7 @@ _KNOWN = {
 
 
 def library_settings(anchors: Iterable[Anchors], *, allowed_pem: str = "", online: bool = False) -> dict[str, Any]:
-    """Settings for reading and for signing: nothing is fetched unless ``online``, no thumbnail is made, padding is hashed."""
+    """Settings for reading and signing: nothing is fetched unless ``online``, no thumbnail made, padding hashed."""
     trust: dict[str, Any] = {
         "anchors": [
             {"trust_anchors": a.pem, "trust_uri": a.uri, "trust_kind": _KINDS[a.kind]} for a in anchors if a.pem.strip()

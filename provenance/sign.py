@@ -39,12 +39,14 @@ def sign_file(
     manifest: ManifestSpec,
     signer: SigningMaterial | None = None,
     sidecar: Path | None = None,
+    detached: bool = False,
     home: Path | None = None,
 ) -> Signed:
-    """Sign ``src`` into ``dst`` (which may be the same path) with what ``manifest`` says; the development signer by default.
+    """Sign ``src`` into ``dst`` (the same path will do) with what ``manifest`` says; default: the development signer.
 
-    With ``sidecar`` the manifest goes there and ``dst`` is a plain copy. Raises UsageError where the signer, the chain or the
-    specification is refused (before anything is written), UnreadableInputError where a file cannot be read or signed.
+    With ``sidecar`` the manifest goes there and ``dst`` is a plain copy; with ``detached`` ``dst`` is the manifest
+    alone. Raises UsageError where the signer, the chain or the specification is refused, UnreadableInputError where a
+    file cannot be read or signed; then nothing is written.
     """
     signer = signer or ensure_signer(home)
     check_material(signer)
@@ -57,28 +59,31 @@ def sign_file(
     with whole_file(dst) as part:
         try:
             builder = _builder(manifest, inputs, kind, dst.name, context)
-            if sidecar:
+            if sidecar or detached:
                 builder.set_no_embed()
             with src.open("rb") as f, part.open("w+b") as out:
                 store = builder.sign(c2pa_signer(signer, failures), kind, f, out)
             if sidecar:
                 _copy(src, part)
-            label, state = _read_back(part, kind, store if sidecar else None, context)
+            apart = store if sidecar or detached else None
+            label, state = _read_back(src if detached else part, kind, apart, context)
         except UsageError:
             raise
         except Exception as e:
             raise _sentence(e, failures, src) from e
+        if detached:
+            part.write_bytes(store)
         if sidecar:
             with whole_file(sidecar) as beside:
                 beside.write_bytes(store)
     return Signed(
-        path=dst, manifest_path=sidecar, manifest_id=label, manifest=store, state=state,
+        path=dst, manifest_path=dst if detached else sidecar, manifest_id=label, manifest=store, state=state,
         manifest_sha256=hashlib.sha256(store).hexdigest(),
     )  # fmt: skip
 
 
 def readable_type(path: Path) -> str:
-    """The media type of a file that can be signed or taken as an ingredient; raises UnreadableInputError for any other."""
+    """The media type of a file that can be signed or be an ingredient; raises UnreadableInputError for any other."""
     try:
         size, kind = path.stat().st_size, media_type(path)
     except OSError as e:

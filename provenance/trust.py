@@ -74,7 +74,7 @@ def trust_dir(home: Path | None = None) -> Path:
 def init_trust(
     home: Path | None = None, *, algorithm: str = "es256", days: int = LEAF_DAYS, force: bool = False
 ) -> Path:
-    """Make the development authority: a root, an intermediate and a leaf valid for ``days`` (at most 366); return its folder.
+    """Make the development authority: a root, an intermediate and a leaf that lives ``days``; return its folder.
 
     Raises UsageError if there is one already and ``force`` is false (``force`` keeps the old one beside it).
     """
@@ -118,7 +118,7 @@ def ensure_signer(
 
 
 def trust_lists(home: Path | None = None) -> tuple[TrustList, ...]:
-    """Every list this installation trusts: the development root, if there is one, and those that were added, by name."""
+    """Every list this installation trusts: the development root, if there is one, then those that were added."""
     folder = trust_dir(home)
     lists = []
     root = folder / "authority" / "root.pem"
@@ -179,7 +179,7 @@ def issue(
     not_before: datetime.datetime | None = None,
     organisation: str = ORGANISATION,
 ) -> x509.Certificate:
-    """A certificate for ``key`` signed by ``issuer`` (itself where None), after the C2PA conformance profile for leaves."""
+    """A certificate for ``key`` signed by ``issuer`` (itself where None), after the C2PA profile for leaves."""
     begin = not_before or datetime.datetime.now(datetime.UTC) - BACKDATE
     signing_key = issuer[1] if issuer else key
     public, issuer_public = key.public_key(), signing_key.public_key()
@@ -300,3 +300,24 @@ def _locked(home: Path | None) -> Iterator[None]:
     with (folder / ".lock").open("w") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
+
+
+def describe_trust(home: Path | None = None) -> dict[str, Any]:
+    """What is trusted for what, since when, and who signs here, in plain values; makes nothing."""
+    from facewitness.provenance.chains import describe
+
+    lists = []
+    for entry in trust_lists(home):
+        certificates = x509.load_pem_x509_certificates(entry.pem.encode())
+        lists.append(
+            {
+                "name": entry.name, "kind": entry.kind, "added_at": entry.added_at, "source": entry.source,
+                "certificates": [describe(c) for c in certificates],
+            }
+        )  # fmt: skip
+    leaf = trust_dir(home) / "authority" / "leaf.pem"
+    signer = None
+    if leaf.exists():
+        cert = load_chain(leaf)[0]
+        signer = {**describe(cert), "algorithm": _algorithm(cert.public_key())}
+    return {"schema": "facewitness.trust/1", "folder": str(trust_dir(home)), "lists": lists, "signer": signer}

@@ -11,8 +11,8 @@ from facewitness.provenance.pool import VerifierPool, shared_pool
 def verify_file(path: Path, policy: Policy | None = None, *, sidecar: Path | None = None) -> Audit:
     """Audit one file; whatever is wrong with it is in the audit, never an exception.
 
-    ``policy`` defaults to this installation's trust lists. A manifest beside the file (same name, ``.c2pa``) is found by
-    itself; ``sidecar`` names another. The first call of a process starts a worker (a third of a second).
+    ``policy`` defaults to this installation's trust lists. A manifest beside the file (same name, ``.c2pa``) is
+    found by itself; ``sidecar`` names another. The first call of a process starts a worker (a third of a second).
     """
     return next(shared_pool(policy or default_policy()).verify([(Path(path), sidecar)]))
 

@@ -1,39 +1,52 @@
-"""A process that reads manifests and may be killed: requests come as JSON lines on stdin, audits go as JSON lines to stdout.
+"""A process that reads manifests and may be killed: requests and audits go as JSON lines over stdin and stdout.
 
-Started by ``pool`` as ``python -P -m facewitness.provenance.worker``: ``-P`` keeps the current folder, which may hold hostile
-files named like modules, off the import path.
+``pool`` starts it as ``python -P -m facewitness.provenance.worker``: ``-P`` keeps the current folder, which may hold
+hostile files named like modules, off the import path.
 """
 
+import importlib
 import json
 import os
 import resource
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
     """Serve requests until stdin closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="\n")
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii", newline="\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    from facewitness.files import to_json
     from facewitness.provenance.policy import Policy
-    from facewitness.provenance.reading import examine
+
+    importlib.import_module("facewitness.provenance.reading")  # before memory is limited
     from facewitness.provenance.settings import library_context, library_settings
 
     policy = Policy.from_wire(json.loads(sys.stdin.readline()))
     context = library_context(library_settings(policy.anchors, allowed_pem=policy.allowed_pem, online=policy.online))
     _limit_memory(policy.memory_budget_mb)
     for line in sys.stdin:
-        request = json.loads(line)
-        sidecar = Path(request["sidecar"]) if request.get("sidecar") else None
         try:
-            row = to_json(examine(Path(request["path"]), policy, context, sidecar=sidecar))
+            answer = _answer(json.loads(line), policy, context)
         except MemoryError:
             os._exit(MEMORY_EXIT)
-        answers.write(row + "\n")
+        answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def _answer(request: dict[str, Any], policy: Any, context: Any) -> Any:
+    from facewitness.files import plain
+    from facewitness.provenance.inert import bounded
+    from facewitness.provenance.reading import examine
+    from facewitness.provenance.second import opinion
+
+    path = Path(request["path"])
+    sidecar = Path(request["sidecar"]) if request.get("sidecar") else None
+    if request["task"] == "second":
+        return bounded(opinion(path, request["media_type"], policy, sidecar))
+    return bounded(plain(examine(path, policy, context, sidecar=sidecar)))
 
 
 MEMORY_EXIT = 12
