@@ -1,0 +1,209 @@
+"""The network: a timm backbone over atlases of aligned crops, and a small head over their embeddings in time."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from facewitness.detector.backbones import DEFAULT_ARGS, DEFAULT_BACKBONE, create_backbone
+from facewitness.detector.crops import ATLAS_HEIGHT, ATLAS_WIDTH
+from facewitness.errors import UsageError
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+CELL_PX = 32
+"""Pixels of the atlas along one cell of the map that says where the picture was changed."""
+GREY = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """What it takes to build the network again."""
+
+    backbone: str = DEFAULT_BACKBONE
+    """Any timm backbone by name."""
+    backbone_args: dict[str, Any] = field(default_factory=lambda: dict(DEFAULT_ARGS))
+    embedding: int = 64
+    """Numbers kept of one frame."""
+    window: int = 16
+    """Frames the temporal head looks at, at the rate of the analysis (12.5 a second)."""
+
+
+class FaceNetwork(nn.Module):
+    """One frame: atlas and the atlas before it -> embedding, logit of the frame, logits of where it was changed.
+
+    Input (B, 6, 128, 192) float 0..255: RGB of the frame, RGB of the frame before (the same where there is none). Inside, the
+    grey high-pass of the frame and its change since the frame before are made of it, so that the exported network takes pictures.
+    Output (B, embedding), (B,), (B, cells) with cells = 4 x 6, row by row.
+    """
+
+    def __init__(self, config: NetworkConfig, *, pretrained: bool = False):
+        super().__init__()
+        self.backbone = create_backbone(
+            config.backbone, in_chans=5, pretrained=pretrained, **({} if pretrained else config.backbone_args)
+        )
+        channels = self.backbone.num_features
+        rows, columns = ATLAS_HEIGHT // CELL_PX, ATLAS_WIDTH // CELL_PX
+        self.pool = nn.AdaptiveAvgPool2d((rows, columns))
+        self.cells = nn.Conv2d(channels, 1, 1)
+        self.squeeze = nn.Sequential(nn.Conv2d(channels, 24, 1), nn.ReLU())
+        self.embed = nn.Sequential(
+            nn.Flatten(), nn.Dropout(0.2), nn.Linear(24 * rows * columns + channels, config.embedding), nn.Tanh()
+        )
+        self.frame = nn.Linear(config.embedding, 1)
+        self.register_buffer("grey", torch.tensor(GREY).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See the class."""
+        now, before = x[:, :3], x[:, 3:]
+        grey = (now * self.grey).sum(1, keepdim=True)
+        change = grey - (before * self.grey).sum(1, keepdim=True)
+        blurred = nn.functional.avg_pool2d(grey, 5, 1, 2, count_include_pad=False)
+        fine = ((grey - blurred) / 12).clamp(-3, 3)
+        maps = self.backbone(torch.cat([now / 64 - 2, fine, (change / 24).clamp(-3, 3)], 1))
+        maps = self.pool(maps)
+        small = torch.cat([self.squeeze(maps).flatten(1), maps.mean((2, 3))], 1)
+        embedding = self.embed(small)
+        return embedding, self.frame(embedding)[:, 0], self.cells(maps).flatten(1)
+
+
+class TemporalHead(nn.Module):
+    """Embeddings (B, T, E) and frame logits (B, T) of a window -> its logit (B,). Works for any T of at least 4."""
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        width = config.embedding
+        self.mix = nn.Sequential(
+            nn.Conv1d(width, 48, 3, padding=1), nn.ReLU(), nn.Conv1d(48, 48, 3, padding=2, dilation=2), nn.ReLU()
+        )
+        self.attend = nn.Conv1d(48, 1, 1)
+        self.last = nn.Sequential(nn.Dropout(0.2), nn.Linear(48 * 2 + 2 * width, 32), nn.ReLU(), nn.Linear(32, 1))
+
+    def forward(self, embeddings: Tensor, logits: Tensor) -> Tensor:
+        """See the class."""
+        x = embeddings.transpose(1, 2)
+        mixed = self.mix(x)
+        attended = (mixed * self.attend(mixed).softmax(2)).sum(2)
+        moving = (x[:, :, 1:] - x[:, :, :-1]).abs().mean(2)
+        spread = ((x - x.mean(2, keepdim=True)) ** 2).mean(2).clamp_min(1e-8).sqrt()
+        pooled = torch.cat([mixed.mean(2), attended, moving, spread], 1)
+        return self.last(pooled)[:, 0] + logits.mean(1)
+
+
+class Detector(nn.Module):
+    """Both parts, as trained and stored together."""
+
+    def __init__(self, config: NetworkConfig | None = None, *, pretrained: bool = False):
+        super().__init__()
+        self.config = config or NetworkConfig()
+        self.face = FaceNetwork(self.config, pretrained=pretrained)
+        self.head = TemporalHead(self.config)
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, T, 6, H, W) -> window logits (B,), frame logits (B, T), cell logits (B, T, cells)."""
+        b, t = windows.shape[:2]
+        embedding, logits, cells = self.face(windows.flatten(0, 1))
+        embedding, logits, cells = embedding.view(b, t, -1), logits.view(b, t), cells.view(b, t, -1)
+        return self.head(embedding, logits), logits, cells
+
+
+def save_network(model: Detector, path: Path, **notes: str) -> None:
+    """Write weights (float32 safetensors) with the configuration and ``notes`` in the header."""
+    from facewitness.files import whole_file
+    from safetensors.torch import save_file
+
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    with whole_file(path) as part:
+        save_file(state, part, metadata={"config": json.dumps(asdict(model.config)), **notes})
+
+
+def load_network(path: Path) -> Detector:
+    """Read what ``save_network`` wrote, ready to score. Raises UsageError for a file that is not a network of ours."""
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file
+
+    try:
+        with safe_open(path, "pt") as f:
+            config = NetworkConfig(**json.loads((f.metadata() or {})["config"]))
+        model = Detector(config)
+        model.load_state_dict(load_file(path))
+    except (SafetensorError, KeyError, TypeError, RuntimeError) as e:
+        raise UsageError(f"{path} is no network of this version of facewitness ({e}); fit it again.") from e
+    return model.eval()
+
+
+class Scorer:
+    """Runs the network on pictures: through OpenVINO where it is installed, else through torch.
+
+    The exported graph is kept in the cache folder under the hash of its weights, so that a scan needs no torch once it is there.
+    """
+
+    def __init__(self, path: Path, *, runtime: str = "auto"):
+        if runtime not in ("auto", "openvino", "torch"):
+            raise UsageError(f"there is no runtime {runtime!r}; choose auto, openvino or torch.")
+        self.path, self.runtime = path, runtime
+        self._torch: Detector | None = None
+        self._face: Any = None
+        self._head: Any = None
+        if runtime != "torch":
+            try:
+                self._face, self._head = _openvino(path)
+                self.runtime = "openvino"
+            except ImportError:
+                if runtime == "openvino":
+                    raise
+        if self._face is None:
+            self.runtime = "torch"
+            self._torch = load_network(path)
+
+    def frames(self, pairs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(B, 128, 192, 6) uint8 atlases beside the ones before -> embeddings (B, E) and frame logits (B,)."""
+        x = np.ascontiguousarray(pairs.transpose(0, 3, 1, 2), np.float32)
+        if self._face is not None:
+            out = self._face(x)
+            return out[0], out[1]
+        assert self._torch is not None
+        with torch.inference_mode():
+            embedding, logits, _ = self._torch.face(torch.from_numpy(x))
+        return embedding.numpy(), logits.numpy()
+
+    def windows(self, embeddings: NDArray[np.float32], logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, T, E) and (B, T) -> logits of the windows (B,)."""
+        if self._head is not None:
+            return self._head([np.ascontiguousarray(embeddings), np.ascontiguousarray(logits)])[0]
+        assert self._torch is not None
+        with torch.inference_mode():
+            return self._torch.head(torch.from_numpy(embeddings), torch.from_numpy(logits)).numpy()
+
+
+def _openvino(path: Path) -> tuple[Any, Any]:
+    import openvino as ov
+    from facewitness.files import cache_dir, sha256_file
+
+    folder = cache_dir() / "openvino" / f"{sha256_file(path)[:16]}-{ov.__version__.split('-')[0]}"
+    files = folder / "face.xml", folder / "head.xml"
+    core = ov.Core()
+    if not all(f.is_file() for f in files):
+        model = load_network(path)
+        face = torch.zeros(2, 6, ATLAS_HEIGHT, ATLAS_WIDTH)
+        head = torch.zeros(2, model.config.window, model.config.embedding), torch.zeros(2, model.config.window)
+        folder.mkdir(parents=True, exist_ok=True)
+        for part, example, file in ((model.face, face, files[0]), (model.head, head, files[1])):
+            graph = ov.convert_model(part, example_input=example)
+            _save_whole(ov, graph, file)
+    settings = {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    return tuple(core.compile_model(str(f), "CPU", settings) for f in files)  # type: ignore[return-value]
+
+
+def _save_whole(ov: Any, graph: Any, file: Path) -> None:
+    """Save ``file`` and its .bin so that two processes that convert at once do not mix; the .xml comes last."""
+    import os
+    import tempfile
+
+    with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
+        made = Path(scratch) / file.name
+        ov.save_model(graph, str(made), compress_to_fp16=False)
+        os.replace(made.with_suffix(".bin"), file.with_suffix(".bin"))
+        os.replace(made, file)

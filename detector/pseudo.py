@@ -1,0 +1,177 @@
+"""Temporal pseudo-fakes: what reenactment, lip-sync and whole-head synthesis do to a clip, made from the real clip itself.
+
+They need no generator, so the detector cannot learn one generator's signature: one picture warped by the clip's own motion
+(one-shot talking heads), a lower face decoded anew from other moments (lip-sync), eyes held still, a face region that repeats,
+and reconstructions through small autoencoders at the resolutions generators work at.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import cv2
+import numpy as np
+from facewitness.detector import augment as au
+from facewitness.detector.autoencoder import Autoencoder, reconstruct
+from facewitness.detector.crops import face_size, similarity
+from facewitness.faces import landmarks as lm
+from numpy.typing import NDArray
+
+Made = tuple[au.Images, NDArray, NDArray[np.float32]]
+GRID = 24
+"""Cells along each side of the coarse grid on which a warp is computed."""
+
+
+@cache
+def _warp_points() -> NDArray[np.int64]:
+    names = (*lm.FACE_OVAL[::2], *lm.RIGHT_EYE[::2], *lm.LEFT_EYE[::2], *lm.OUTER_LIPS[::2], *lm.RIGHT_BROW[::2],
+             *lm.LEFT_BROW[::2], *lm.NOSE_BRIDGE[::2], lm.NOSE_RIGHT, lm.NOSE_LEFT, lm.RIGHT_CHEEK, lm.LEFT_CHEEK)  # fmt: skip
+    return np.array(sorted(set(names)))
+
+
+def warp(image: NDArray[np.uint8], source: NDArray, target: NDArray) -> NDArray[np.uint8]:
+    """``image`` with its landmarks ``source`` (468, 2) moved to ``target``, the border kept: a thin-plate-like smooth warp."""
+    height, width = image.shape[:2]
+    index = _warp_points()
+    border = np.array([[x, y] for x in (0, 0.5, 1) for y in (0, 0.5, 1) if (x, y) != (0.5, 0.5)]) * [width - 1, height - 1]
+    at = np.concatenate([target[index, :2], border]).astype(np.float64)
+    move = np.concatenate([(source - target)[index, :2], np.zeros_like(border)]).astype(np.float64)
+    scale = float(max(height, width))
+
+    def kernel(a: NDArray, b: NDArray) -> NDArray:
+        d2 = ((a[:, None] - b[None]) ** 2).sum(-1) / scale**2
+        return d2 * np.log(d2 + 1e-9)
+
+    n = len(at)
+    p = np.concatenate([np.ones((n, 1)), at / scale], 1)
+    a = np.zeros((n + 3, n + 3))
+    a[:n, :n] = kernel(at, at) + 1e-4 * np.eye(n)
+    a[:n, n:], a[n:, :n] = p, p.T
+    weights = np.linalg.solve(a, np.concatenate([move, np.zeros((3, 2))]))
+    gx, gy = np.meshgrid(np.linspace(0, width - 1, GRID), np.linspace(0, height - 1, GRID))
+    grid = np.stack([gx, gy], -1).reshape(-1, 2)
+    flow = kernel(grid, at) @ weights[:n] + np.concatenate([np.ones((len(grid), 1)), grid / scale], 1) @ weights[n:]
+    # corners of the coarse grid lie on the corners of the picture
+    m = np.array([[(GRID - 1) / (width - 1), 0, 0], [0, (GRID - 1) / (height - 1), 0]])
+    full = cv2.warpAffine(
+        flow.reshape(GRID, GRID, 2).astype(np.float32), m, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    xs, ys = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return cv2.remap(image, xs + full[..., 0], ys + full[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def smoothed(meshes: NDArray, width: float) -> NDArray[np.float32]:
+    """Meshes after a Gaussian of ``width`` frames over time: generators move more smoothly than people."""
+    from scipy.ndimage import gaussian_filter1d
+
+    return gaussian_filter1d(meshes, width, axis=0, mode="nearest").astype(np.float32) if width > 0 else meshes
+
+
+class PseudoFakes:
+    """All kinds of pseudo-fake, drawn at random; ``autoencoders`` give the decoder's traces."""
+
+    KINDS = ("blended", "reconstructed", "one_shot", "lip_sync", "eyes_held", "restored", "flicker")
+    SHARES = (0.28, 0.16, 0.18, 0.18, 0.06, 0.08, 0.06)
+
+    def __init__(self, autoencoders: Sequence[Autoencoder]):
+        self._decoders = list(autoencoders)
+
+    def make(self, images: au.Images, meshes: NDArray, rng: au.Rng, kind: str | None = None) -> tuple[str, Made]:
+        """One pseudo-fake of a burst: its kind, then images, meshes and mask of what was changed."""
+        kinds, shares = list(self.KINDS), np.array(self.SHARES)
+        if len(images) < 3:  # a photograph has no time
+            keep = [k in ("blended", "reconstructed", "restored") for k in kinds]
+            shares = shares * keep / (shares * keep).sum()
+        kind = kind or str(rng.choice(kinds, p=shares))
+        maker = au.self_blended if kind == "blended" else getattr(self, kind)
+        return kind, maker(images, meshes, rng)
+
+    def decoded(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> au.Images:
+        """The burst decoded anew at a generator's resolution (face of 80 to 190 pixels), then enlarged."""
+        face = face_size(meshes[0])
+        factor = max(face / float(rng.uniform(80, 190)), 1.0)
+        height, width = images.shape[1:3]
+        if factor > 1:
+            size = (round(width / factor), round(height / factor))
+            images = np.stack([cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in images])
+        if self._decoders:
+            images = reconstruct(self._decoders[int(rng.integers(len(self._decoders)))], images)
+        if factor > 1:
+            how = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4]))
+            images = np.stack([cv2.resize(i, (width, height), interpolation=how) for i in images])
+        if rng.random() < 0.3:
+            images = au.sharpen(images, float(rng.uniform(0.2, 0.8)))
+        return images
+
+    def reconstructed(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> Made:
+        """The whole picture, or the face region, through an autoencoder."""
+        new = self.decoded(images, meshes, rng)
+        if rng.random() < 0.5:
+            return new, meshes, np.ones(images.shape[:3], np.float32)
+        masks = au.region_masks(meshes, images.shape[1:3], str(rng.choice(["face", "inner", "lower"])), rng)
+        return au.paste(images, new, masks), meshes, masks
+
+    def one_shot(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> Made:
+        """One frame moved by the clip's (smoothed) motion; the mouth may come from the clip, decoded anew."""
+        moved = smoothed(meshes, float(rng.uniform(0, 2)))
+        pick = int(rng.integers(len(images)))
+        new = np.stack([warp(images[pick], meshes[pick], m) for m in moved])
+        if rng.random() < 0.6:
+            masks = au.region_masks(meshes, images.shape[1:3], "mouth", rng)
+            new = au.paste(new, images, masks)
+        new = self.decoded(new, moved, rng)
+        changed = np.ones(images.shape[:3], np.float32)
+        if rng.random() < 0.25:
+            changed = au.region_masks(moved, images.shape[1:3], "face", rng)
+            new = au.paste(images, new, changed)
+        return new, moved, changed
+
+    def lip_sync(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> Made:
+        """The lower face of other moments of the clip, brought to each frame's pose and decoded anew."""
+        count = len(images)
+        donors = (np.arange(count) * rng.uniform(0.5, 1.5) + rng.integers(count)).astype(int)
+        donors = donors % (2 * count)
+        donors = np.where(donors >= count, 2 * count - 1 - donors, donors)  # back and forth: no jump
+        height, width = images.shape[1:3]
+        lower = np.empty_like(images)
+        for t, d in enumerate(donors):
+            a = np.concatenate([similarity(meshes[d]), [[0, 0, 1]]])
+            b = np.concatenate([similarity(meshes[t]), [[0, 0, 1]]])
+            lower[t] = cv2.warpAffine(images[d], (b @ np.linalg.inv(a))[:2], (width, height), borderMode=cv2.BORDER_REPLICATE)
+        if rng.random() < 0.85:
+            lower = self.decoded(lower, meshes, rng)
+        if rng.random() < 0.5:
+            lower = au.colour_jitter(lower, rng, strength=0.4)
+        masks = au.region_masks(meshes, images.shape[1:3], str(rng.choice(["lower", "mouth"])), rng)
+        return au.paste(images, lower, masks), meshes, masks
+
+    def eyes_held(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> Made:
+        """The eyes of one moment carried through the clip: gaze and lids stop."""
+        pick = int(rng.integers(len(images)))
+        masks = au.region_masks(meshes, images.shape[1:3], "eyes", rng)
+        still = np.stack([warp(images[pick], meshes[pick], m) for m in meshes])
+        if rng.random() < 0.5:
+            still = self.decoded(still, meshes, rng)
+        return au.paste(images, still, masks), meshes, masks
+
+    def restored(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> Made:
+        """Face restoration over a decoded picture: crisp edges, flat skin."""
+        new = self.decoded(images, meshes, rng) if rng.random() < 0.7 else images
+        new = au.smooth_skin(new, rng)
+        if rng.random() < 0.3:
+            return new, meshes, np.ones(images.shape[:3], np.float32)
+        masks = au.region_masks(meshes, images.shape[1:3], str(rng.choice(["face", "lower", "inner"])), rng)
+        return au.paste(images, new, masks), meshes, masks
+
+    def flicker(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> Made:
+        """A face made frame by frame: small changes of place, sharpness and colour that do not hang together in time."""
+        masks = au.region_masks(meshes, images.shape[1:3], str(rng.choice(["face", "inner", "lower"])), rng)
+        new = images.copy()
+        steps = rng.normal(0, 0.006 * face_size(meshes[0]), (len(images), 2))
+        for t, (dx, dy) in enumerate(steps):
+            m = np.array([[1, 0, dx], [0, 1, dy]])
+            new[t] = cv2.warpAffine(images[t], m, images.shape[2:0:-1], borderMode=cv2.BORDER_REPLICATE)
+        new = au.colour_jitter(new, rng, strength=0.2, steady=0.0)
+        if rng.random() < 0.5:
+            new = self.decoded(new, meshes, rng)
+        return au.paste(images, new, masks), meshes, masks
