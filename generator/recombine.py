@@ -1,0 +1,219 @@
+"""Pure functions on performances: cut, join, resample, and give one person's performance to another (``transfer``)."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.errors import UsageError
+from facewitness.faces import landmarks as lm
+from facewitness.generator.performance import Performance
+from facewitness.generator.reconstruct.model import basis, pick
+from facewitness.generator.reconstruct.rotation import to_matrix, to_vector
+
+TAKE = ("head", "expression", "gaze", "lids", "mouth")
+"""What a reenactment may take from its driver; ``mouth`` is the lower half of ``expression``, for dubbing."""
+MODES = ("relative", "absolute")
+GAIN_LIMITS = (0.6, 1.6)
+"""However different two people's ranges are, a movement is scaled by no more than this."""
+SURE = 0.2
+"""Frames below this confidence do not tell how somebody rests."""
+GAZE_LIMIT_RAD = 0.7
+PER_FRAME = ("rotation", "translation", "expression", "lids", "gaze", "confidence", "illumination")
+
+
+def cut(performance: Performance, start_s: float = 0.0, end_s: float | None = None) -> Performance:
+    """The frames from ``start_s`` up to, not including, ``end_s`` seconds; times stay as they are.
+
+    Raises UsageError if no frame lies in between.
+    """
+    times = performance.times_s
+    keep = (times >= start_s - 1e-9) & (times < (np.inf if end_s is None else end_s - 1e-9))
+    if not keep.any():
+        raise UsageError(f"no frame lies between {start_s} and {end_s} seconds.")
+    return pick(performance, keep)
+
+
+def join(performances: Sequence[Performance]) -> Performance:
+    """One performance after the other, with the identity and camera of the first; each starts one frame after the last.
+
+    Raises UsageError for an empty list.
+    """
+    if not performances:
+        raise UsageError("there is nothing to join.")
+    first = performances[0]
+    ticks: list[NDArray[np.int64]] = []
+    for p in performances:
+        own = np.round((p.pts - p.pts[0]) * float(p.time_base / first.time_base)).astype(np.int64)
+        if ticks:
+            step = _step(ticks[-1]) if len(ticks[-1]) > 1 else _step(own)
+            own = own + ticks[-1][-1] + step
+        else:
+            own = own + first.pts[0]
+        ticks.append(own)
+    arrays = {}
+    for name in PER_FRAME:
+        parts = [getattr(p, name) for p in performances]
+        arrays[name] = None if any(x is None for x in parts) else np.concatenate(parts)
+    return replace(first, pts=np.concatenate(ticks), **arrays)
+
+
+def _step(pts: NDArray[np.int64]) -> int:
+    return max(round(float(np.median(np.diff(pts)))), 1) if len(pts) > 1 else 1
+
+
+def resample(performance: Performance, frame_rate: Fraction | float) -> Performance:
+    """The same movement at another, constant frame rate; rotations turn along the shortest way.
+
+    Raises UsageError for a rate that is not positive.
+    """
+    rate = Fraction(frame_rate).limit_denominator(100_000)
+    if rate <= 0:
+        raise UsageError("the frame rate must be positive.")
+    times = performance.times_s
+    count = max(int(np.floor((times[-1] - times[0]) * float(rate) + 1e-6)) + 1, 1)
+    at = times[0] + np.arange(count) / float(rate)
+    pts = np.arange(count, dtype=np.int64) + round(times[0] * float(rate))
+    return replace(at_times(performance, at), time_base=1 / rate, pts=pts)
+
+
+def at_times(performance: Performance, times_s: NDArray[np.float64]) -> Performance:
+    """The performance at given times in seconds, interpolated, held at both ends; pts in microseconds."""
+    p, times = performance, performance.times_s
+    right = np.clip(np.searchsorted(times, times_s, side="right"), 1, max(len(p) - 1, 1))
+    left = right - 1
+    right = np.minimum(right, len(p) - 1)
+    span = np.maximum(times[right] - times[left], 1e-12)
+    share = np.clip((times_s - times[left]) / span, 0, 1) * (right > left)
+    arrays: dict[str, NDArray | None] = {}
+    for name in PER_FRAME:
+        values = getattr(p, name)
+        if values is None:
+            arrays[name] = None
+            continue
+        s = share.reshape(-1, *(1,) * (values.ndim - 1))
+        arrays[name] = ((1 - s) * values[left] + s * values[right]).astype(np.float32)
+    # a frame between a seen one and a gap is a gap
+    arrays["confidence"] = np.where(
+        share == 0, p.confidence[left], np.minimum(p.confidence[left], p.confidence[right])
+    ).astype(np.float32)
+    start, end = to_matrix(p.rotation[left]), to_matrix(p.rotation[right])
+    turn = to_vector(np.swapaxes(start, 1, 2) @ end) * share[:, None]
+    arrays["rotation"] = to_vector(start @ to_matrix(turn)).astype(np.float32)
+    pts = np.round(times_s * 1e6).astype(np.int64)
+    return replace(p, time_base=Fraction(1, 1_000_000), pts=pts, **arrays)  # type: ignore[arg-type]
+
+
+def last(performance: Performance, times_s: NDArray[np.float64]) -> Performance:
+    """The performance played forwards and backwards for as long as ``times_s`` (seconds from its start) asks."""
+    length = float(performance.times_s[-1] - performance.times_s[0])
+    if length <= 0:
+        return at_times(performance, np.full(len(times_s), performance.times_s[0]))
+    phase = np.mod(times_s, 2 * length)
+    return at_times(performance, performance.times_s[0] + np.where(phase > length, 2 * length - phase, phase))
+
+
+def transfer(
+    driver: Performance,
+    target: Performance,
+    take: Collection[str] = ("head", "expression", "gaze", "lids"),
+    mode: str = "relative",
+) -> Performance:
+    """The target doing what the driver does, for as long as the driver does it.
+
+    The result has the target's identity, camera and illumination, and the driver's times and confidence. What is not in
+    ``take`` stays the target's own performance, played forwards and backwards. ``relative`` adds the driver's departure
+    from how the driver rests to how the target rests, within personal ranges; ``absolute`` copies the values.
+    Raises UsageError for an unknown name in ``take`` or ``mode``.
+    """
+    unknown = sorted(set(take) - set(TAKE))
+    if unknown or not take:
+        raise UsageError(f"cannot take {', '.join(unknown) or 'nothing'}; choose from {', '.join(TAKE)}.")
+    if mode not in MODES:
+        raise UsageError(f"there is no mode {mode!r}; choose one of {', '.join(MODES)}.")
+    relative = mode == "relative"
+    own = last(target, driver.times_s - driver.times_s[0])
+    out = replace(own, time_base=driver.time_base, pts=driver.pts, confidence=driver.confidence)
+    if "head" in take:
+        rotation, translation = _head(driver, target, relative)
+        out = replace(out, rotation=rotation, translation=translation)
+    if "expression" in take or "mouth" in take:
+        out = replace(out, expression=_expression(driver, target, own, take, relative))
+    if "gaze" in take:
+        out = replace(out, gaze=_gaze(driver, target, relative))
+    if "lids" in take:
+        out = replace(out, lids=driver.lids.copy())
+    return out
+
+
+def rest(performance: Performance) -> dict[str, NDArray[np.float64]]:
+    """How somebody rests: the median of every parameter over the frames that are sure."""
+    sure = performance.confidence >= SURE
+    if not sure.any():
+        sure = np.ones(len(performance), bool)
+    p = performance
+    return {
+        n: np.median(getattr(p, n)[sure], axis=0) for n in ("rotation", "translation", "expression", "lids", "gaze")
+    }
+
+
+def _head(driver: Performance, target: Performance, relative: bool) -> tuple[NDArray, NDArray]:
+    if not relative:
+        # the same place in the picture, whatever the two cameras are
+        k = target.camera.focal_px / driver.camera.focal_px * driver.camera.height / target.camera.height
+        z = driver.translation[:, 2:] * k
+        return driver.rotation.copy(), np.concatenate([driver.translation[:, :2], z], 1).astype(np.float32)
+    a, b = rest(driver), rest(target)
+    turned = to_matrix(driver.rotation) @ to_matrix(a["rotation"]).T @ to_matrix(b["rotation"])
+    moved = driver.translation - a["translation"]
+    # a step towards the camera counts by how much larger it makes the face
+    nearer = driver.translation[:, 2] / a["translation"][2]
+    place = b["translation"] + np.column_stack([moved[:, :2], b["translation"][2] * (nearer - 1)])
+    return to_vector(turned).astype(np.float32), place.astype(np.float32)
+
+
+def mouth_share() -> NDArray[np.float32]:
+    """(K, K) projection of expression coefficients onto what moves the lower face only, in the least squares."""
+    b = basis()
+    y = lm.canonical_xyz()[:, 1]
+    lower = np.clip((y - 0.5) / 1.5, 0, 1)[:, None]
+    modes = b.modes.astype(np.float64)
+    flat = modes.reshape(len(modes), -1)
+    wanted = (modes * lower).reshape(len(modes), -1)
+    ridge = np.eye(len(modes)) * 1e-3 * np.trace(flat @ flat.T) / len(modes)
+    return (wanted @ flat.T @ np.linalg.inv(flat @ flat.T + ridge)).astype(np.float32)
+
+
+def _expression(
+    driver: Performance, target: Performance, own: Performance, take: Collection[str], relative: bool
+) -> NDArray[np.float32]:
+    taken = driver.expression
+    if relative:
+        a, b = rest(driver), rest(target)
+        departure = driver.expression - a["expression"]
+        lower = mouth_share()
+        mouth = departure @ lower
+        taken = b["expression"] + (departure - mouth) + mouth * _gain(driver, target, "mouth")
+    if "expression" in take:
+        return taken.astype(np.float32)
+    lower = mouth_share()
+    return (own.expression - own.expression @ lower + taken @ lower).astype(np.float32)
+
+
+def _gain(driver: Performance, target: Performance, name: str) -> float:
+    """How much further the target's range of ``name`` goes than the driver's, within limits; towards 1 by half, because a
+    range seen in one clip tells as much of the clip as of the person."""
+    ranges = [p.identity.ranges.get(name) for p in (driver, target)]
+    if ranges[0] is None or ranges[1] is None:
+        return 1.0
+    widths = [max(high - low, 1e-3) for low, high in ranges]
+    return float(np.clip(np.sqrt(widths[1] / widths[0]), *GAIN_LIMITS))
+
+
+def _gaze(driver: Performance, target: Performance, relative: bool) -> NDArray[np.float32]:
+    gaze = driver.gaze
+    if relative:
+        gaze = rest(target)["gaze"] + (driver.gaze - rest(driver)["gaze"])
+    return np.clip(gaze, -GAZE_LIMIT_RAD, GAZE_LIMIT_RAD).astype(np.float32)
