@@ -1,7 +1,7 @@
 """Sample footage: talking portraits of nobody, so that everything can be tried without footage of a person.
 
-They are made, not filmed, and are called sample footage everywhere. See ``puppet/portrait.py`` for what they are made of
-and ``puppet/motion.py`` for what they do.
+They are made, not filmed, and are called sample footage everywhere. See ``puppet/portrait.py`` for what they are made
+of and ``puppet/motion.py`` for what they do.
 """
 
 import math
@@ -24,8 +24,9 @@ CRF = 17
 
 LOOKS: dict[str, Look] = {
     "amber": Look(
-        second=0.40, second_texture=0.45, seed=11, hair=(24.0, 5.0, 8.0), hair_contrast=0.9, brow=0.5, iris=(96, 74, 46),
-        light=0.12, cloth=(62, 78, 104), collar="crew", backdrop="plaster", backdrop_rgb=(168, 160, 148),
+        second=0.40, second_texture=0.45, seed=11, hair=(24.0, 5.0, 8.0), hair_contrast=0.9, brow=0.5,
+        iris=(96, 74, 46), light=0.12, cloth=(62, 78, 104), collar="crew", backdrop="plaster",
+        backdrop_rgb=(168, 160, 148),
     ),
     "birch": Look(
         second=0.55, second_texture=0.55, seed=12, jaw=1.07, length=1.04, eye_size=1.04, nose=1.08, hair_volume=0.92,
@@ -33,8 +34,9 @@ LOOKS: dict[str, Look] = {
         cloth=(188, 194, 204), collar="shirt", backdrop="brick", backdrop_rgb=(146, 112, 94), mirrored=True,
     ),
     "cedar": Look(
-        second=0.32, second_texture=0.35, seed=13, jaw=0.95, length=0.97, eye_size=1.08, eye_gap=0.98, skin=(2.0, 0.0, -2.0),
-        hair=(41.0, 16.0, 25.0), iris=(88, 112, 120), light=0.10, cloth=(52, 70, 62), collar="roll", backdrop="room",
+        second=0.32, second_texture=0.35, seed=13, jaw=0.95, length=0.97, eye_size=1.08, eye_gap=0.98,
+        skin=(2.0, 0.0, -2.0), hair=(41.0, 16.0, 25.0), iris=(88, 112, 120), light=0.10,
+        cloth=(52, 70, 62), collar="roll", backdrop="room",
         backdrop_rgb=(150, 146, 140),
     ),
     "dune": Look(
@@ -58,10 +60,12 @@ def make_sample(
     truth: Path | None = None,
     crf: int = CRF,
 ) -> Path:
-    """Write a clip of the sample actor ``name`` to ``out`` (.mp4) and return its path; the same pictures for the same seed.
+    """Write a clip of the sample actor ``name`` to ``out`` (.mp4): the same pictures for the same seed.
 
-    ``size`` is the side of a square picture, or (width, height), in pixels from 128 to 1024. ``truth`` names a .npz that
-    receives what the actor did: see :class:`facewitness.datasets.puppet.motion.Motion` for its arrays.
+    Returns ``out``.
+
+    ``size`` is the side of a square picture, or (width, height), in pixels from 128 to 1024. ``truth`` names a .npz
+    that receives what the actor did: see :class:`facewitness.datasets.puppet.motion.Motion` for its arrays.
     Raises UsageError for an unknown name or for values out of range.
     """
     from facewitness.media import VideoWriter
@@ -91,7 +95,7 @@ def sample_truth(name: str, *, seconds: float, seed: int, fps: float = 25) -> di
 
 def _size(size: int | tuple[int, int]) -> tuple[int, int]:
     width, height = (size, size) if isinstance(size, int) else size
-    if not (MIN_SIZE <= min(width, height) and max(width, height) <= MAX_SIZE):
+    if not (min(width, height) >= MIN_SIZE and max(width, height) <= MAX_SIZE):
         raise UsageError(f"a sample is {MIN_SIZE} to {MAX_SIZE} pixels wide and high, not {width}x{height}.")
     return width, height
 

@@ -1,6 +1,7 @@
 """The eyes of a puppet: eyeballs painted behind lids that slide over them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from facewitness.datasets.puppet.portrait import PX_PER_CM, Portrait
 from facewitness.faces import landmarks as lm
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
+"""Arrays of float32; OpenCV's own types say less."""
 
 EYEBALL_PX = 1.2 * PX_PER_CM
 """Radius of the eyeball in texels (about 12 mm; Bekerman et al., J. Ophthalmology 2014)."""
@@ -88,8 +90,8 @@ def _build_eye(portrait: Portrait, side: int, fibres: Floats) -> Eye:
 def paint_eye(canvas: Floats, portrait: Portrait, eye: Eye, closure: float, yaw: float, pitch: float) -> None:
     """Draw one eye into ``canvas`` (H, W, 4), a copy of the portrait's texture.
 
-    ``closure`` is 0 open to 1 closed; ``yaw`` (positive: to the right of the picture) and ``pitch`` (positive: down) are
-    radians in the head frame.
+    ``closure`` is 0 open to 1 closed; ``yaw`` (positive: to the right of the picture) and ``pitch`` (positive: down)
+    are radians in the head frame.
     """
     follow = 0.42 * EYEBALL_PX * np.sin(pitch)  # the lids follow the gaze up and down
     opening = eye.lower - eye.upper

@@ -2,23 +2,26 @@
 
 Sources of the numbers:
 
-- Blinks: 26 a minute in conversation, 17 at rest (Bentivoglio et al., Movement Disorders 1997); closing about 90 ms, opening
-  about 190 ms, with the lid's speed falling off towards the end (VanderWerf et al., J. Neurophysiology 2003).
+- Blinks: 26 a minute in conversation, 17 at rest (Bentivoglio et al., Movement Disorders 1997); closing about 90 ms,
+  opening about 190 ms, the lid slowing towards the end (VanderWerf et al., J. Neurophysiology 2003).
 - Gaze: amplitude ``-6.9 ln(P / 15.7)`` degrees with P uniform in 0..15 %, direction by a table of eight, duration
-  ``25 ms + 2.4 ms per degree``, time at and away from the other's face while talking (Lee, Badler and Badler, "Eyes Alive",
-  SIGGRAPH 2002). Drift and microsaccades within a fixation: Rolfs, Vision Research 2009.
-- Head: slow sway below 1 Hz plus speech-time motion of 1.6 to 3.6 Hz, smaller as it is faster (Hadar et al., Language and Speech
-  1983); the eyes counter-rotate so that gaze stays where it was (vestibulo-ocular reflex).
-- Speech: opening and closing of the mouth at 2 to 7 Hz (Chandrasekaran et al., PLoS Computational Biology 2009), in phrases of
-  some two seconds (Goldman-Eisler 1968).
+  ``25 ms + 2.4 ms per degree``, time at and away from the other's face while talking (Lee, Badler and Badler, "Eyes
+  Alive", SIGGRAPH 2002). Drift within a fixation: Rolfs, Vision Research 2009.
+- Head: slow sway below 1 Hz plus motion of 1.6 to 3.6 Hz while speaking, smaller as it is faster (Hadar et al.,
+  Language and Speech 1983); the eyes counter-rotate so that gaze stays where it was (vestibulo-ocular reflex).
+- Speech: the mouth opens and closes at 2 to 7 Hz (Chandrasekaran et al., PLoS Computational Biology 2009), in
+  phrases of some two seconds (Goldman-Eisler 1968).
 """
 
+import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
+"""Arrays of float32; OpenCV's own types say less."""
 
 BLINKS_PER_MINUTE_TALKING, BLINKS_PER_MINUTE_RESTING = 26.0, 17.0
 BLINK_CLOSING_S, BLINK_SHUT_S, BLINK_OPENING_S = 0.09, 0.03, 0.19
@@ -43,7 +46,7 @@ class Motion:
     lids: Floats
     """(T, 2) closure of the person's right and left eye, 0 open to 1 closed."""
     gaze: Floats
-    """(T, 2, 2) yaw (positive: to the right of the picture) and pitch (positive: down) of each eye in the head frame, radians."""
+    """(T, 2, 2) yaw (positive: right in the picture) and pitch (positive: down) per eye in the head frame, radians."""
     rotation: Floats
     """(T, 3) head to camera rotation vector, radians."""
     translation: Floats
@@ -72,16 +75,14 @@ def make_motion(times_s: NDArray[np.float64], *, seed: int, liveliness: float = 
     ``liveliness`` scales head motion and brows.
     """
     rng = np.random.default_rng([seed, 7])
-    length = float(times_s[-1]) + 2.0
+    length = math.ceil(times_s[-1]) + 2  # whole seconds, so that the frame rate does not change what is drawn
     fine = np.arange(int(length * OVERSAMPLE_HZ)) / OVERSAMPLE_HZ
     talking, mouth, width, stress = _speech(fine, rng)
     rotation, translation = _head(fine, talking, stress, rng, liveliness)
     target, saccades = _gaze(fine, rng)
     gaze = _eyes_in_head(fine, target, rotation, rng)
     lids, blinks = _lids(fine, talking, target, rng)
-    brows = np.clip(
-        _smooth(stress * (rng.random(len(fine)) * 0 + 1), 0.12) * 0.8 + 0.25 * _wander(fine, 0.15, rng), 0, 1
-    )
+    brows = np.clip(_smooth(stress, 0.12) * 0.8 + 0.25 * _wander(fine, 0.15, rng), 0, 1)
     smile = np.clip(0.25 + 0.3 * _wander(fine, 0.08, rng), 0, 0.8) * (1 - 0.5 * talking)
     at = np.clip(np.round(times_s * OVERSAMPLE_HZ).astype(int), 0, len(fine) - 1)
 

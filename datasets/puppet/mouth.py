@@ -1,6 +1,7 @@
 """The mouth of a puppet: lips that part along their line, a jaw that follows, teeth and dark behind."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from facewitness.datasets.puppet.portrait import PX_PER_CM, TEXTURE_HEIGHT, Portrait
 from facewitness.faces import landmarks as lm
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
+"""Arrays of float32; OpenCV's own types say less."""
 
 WIDEST_PX = 2.6 * PX_PER_CM
 """Gap between the lips at opening 1, texels."""
@@ -115,10 +117,10 @@ def _inside(mouth: Mouth, upper: Floats, lower: Floats, line: Floats, columns: N
     tooth = np.abs(((across * 3.1 + 0.5) % 1) - 0.5)
     gaps = 1 - 0.30 * np.exp(-(((tooth - 0.5) / 0.07) ** 2)) - 0 * y
     rounding = np.sqrt(np.clip(1 - (across / 1.02) ** 2, 0, 1))
-    enamel = np.array([222, 212, 196], np.float32) * bright
+    enamel = np.array([228, 214, 194], np.float32) * bright
     edge = line + 0.24 * PX_PER_CM * rounding + 0.6 * np.cos(across * 3.1 * 2 * np.pi)
     top = np.clip(edge - y + 0.5, 0, 1) * rounding
-    shade = (0.50 + 0.42 * rounding) * (1 - 0.35 * np.exp(-np.maximum(y - upper, 0) / 2.5)) * gaps
+    shade = (0.60 + 0.38 * rounding) * (1 - 0.35 * np.exp(-np.maximum(y - upper, 0) / 2.5)) * gaps
     colour = colour * (1 - top[..., None]) + enamel * shade[..., None] * top[..., None]
     bottom = np.clip(y - (lower - 0.20 * PX_PER_CM * rounding) + 0.5, 0, 1) * rounding * 0.75
     return colour * (1 - bottom[..., None]) + enamel * 0.62 * (shade * bottom)[..., None]

@@ -1,14 +1,15 @@
-"""The layers of a sample actor: a head of nobody, blended from two public-domain portraits and varied in shape and colour.
+"""The layers of a sample actor: a head of nobody, blended from two public-domain portraits and varied.
 
-The portraits are the astronaut of scikit-image (NASA) and ``grace_hopper.jpg`` of matplotlib (US Navy); they are read from
-the installed packages. Hair and eyes come mostly from one, mouth and jaw mostly from the other, the shape from both and
-from the look's own variation, so that no sample depicts either person. ``portraits.npz`` holds the face meshes of both
-and the outline of one head.
+The portraits are the astronaut of scikit-image (NASA) and ``grace_hopper.jpg`` of matplotlib (US Navy); they are read
+from the installed packages. Hair and skin come mostly from one, mouth and jaw partly from the other, the eyes are
+painted, the shape comes from both and from the look's own variation, so that no sample depicts either person.
+``portraits.npz`` holds the face meshes of both pictures and the outline of one head.
 """
 
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,8 @@ ORIGIN_PX = (232.0, 304.0)
 GRID_PX = 8
 """Texels between two nodes of the smooth fields."""
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
+"""Arrays of float32; OpenCV's own types say less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ def to_texels(xyz: NDArray) -> NDArray:
 
 @cache
 def _sources() -> dict[str, NDArray]:
-    """Both portraits (H, W, 3) RGB uint8, their meshes (468, 3), and the head's outline of the first as opacity 0..1."""
+    """Both portraits (H, W, 3) RGB uint8, their meshes (468, 3), and the first head's outline as opacity 0..1."""
     import matplotlib.cbook
     from skimage import data
 
@@ -96,7 +98,9 @@ def _sources() -> dict[str, NDArray]:
         sources: dict[str, NDArray] = {name: stored[name] for name in stored.files}
     sources["astronaut_rgb"] = np.ascontiguousarray(data.astronaut()[..., :3])
     path = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
-    sources["hopper_rgb"] = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    hopper = cv2.imread(str(path))
+    assert hopper is not None, f"matplotlib's sample picture {path} cannot be read"
+    sources["hopper_rgb"] = cv2.cvtColor(hopper, cv2.COLOR_BGR2RGB)
     x0, y0 = sources["matte_origin"]
     whole = np.zeros(sources["astronaut_rgb"].shape[:2], np.float32)
     height, width = sources["matte"].shape
@@ -151,7 +155,7 @@ def shape_of(look: Look) -> NDArray:
 
 
 def _warp(image: NDArray, mesh: NDArray, shape: NDArray, anchors: NDArray | None, volume: float = 1.0) -> Floats:
-    """Draw ``image`` (H, W, C), whose face mesh is ``mesh``, in the texture where its face has ``shape`` (468, 3 texels)."""
+    """Draw ``image`` (H, W, C), whose face mesh is ``mesh``, in the texture where its face has ``shape`` (468, 3)."""
     from scipy.interpolate import RBFInterpolator
 
     goal, source = shape[:, :2], mesh[:, :2].astype(float)
@@ -265,7 +269,7 @@ def build_portrait(look: Look) -> Portrait:
     y = (np.arange(TEXTURE_HEIGHT, dtype=np.float32)[:, None] - ORIGIN_PX[1]) / PX_PER_CM
     lower = 1 / (1 + np.exp(-(y - 2.2) / 0.45))
     soft = cv2.GaussianBlur(other, (0, 0), 5.0)
-    other = soft + 0.4 * (other - soft)  # her shading and colour, less of her lines
+    other = soft + (other - soft) * [0.4, 0.1, 0.1]  # her shading and colour, less of her lines
     share = look.second_texture * lower * _region(shape, lm.FACE_OVAL, 9.0, 0.86)
     lab = lab * (1 - share[..., None]) + other * share[..., None]
     hair = _hair_mask(lab, shape, opacity)
@@ -290,6 +294,7 @@ def _paint(lab: Floats, hair: Floats, shape: NDArray, look: Look, rng: np.random
     mean = np.median(lab[hair > 0.8], axis=0)
     coloured = (lab - mean) * [look.hair_contrast, 0.5, 0.7] + look.hair
     coloured[..., 0] = np.where(coloured[..., 0] < 12, 12 * np.exp((coloured[..., 0] - 12) / 12), coloured[..., 0])
+    coloured[..., 1:] *= np.clip(coloured[..., :1] / 22, 0, 1)  # what is black has no colour
     lab = lab * (1 - strength) + coloured * strength
     paler = 1 - 0.25 * np.clip(-look.skin[0] / 20, 0, 1)  # contrast shrinks as skin darkens
     tone = np.median(lab[_region(shape, (205, 50, 101, 36), 0) > 0.5], axis=0)
@@ -300,8 +305,8 @@ def _paint(lab: Floats, hair: Floats, shape: NDArray, look: Look, rng: np.random
     blotches = cv2.GaussianBlur(rng.normal(size=lab.shape[:2]).astype(np.float32), (0, 0), 9)
     lab[..., 1] += (1 - hair) * blotches * 18
     for upper, lower in ((lm.RIGHT_BROW, lm.RIGHT_BROW_LOWER), (lm.LEFT_BROW, lm.LEFT_BROW_LOWER)):
-        brow = _region(shape, upper + lower[::-1], 2.5)
-        strands = cv2.GaussianBlur(rng.normal(size=brow.shape).astype(np.float32), (0, 0), 1.2) * 0.6
+        brow = _region(shape, upper + lower[::-1], 2.2, 0.96)
+        strands = cv2.GaussianBlur(rng.normal(size=brow.shape).astype(np.float32), (0, 0), sigmaX=1.6, sigmaY=0.6) * 1.1
         weight = np.clip(brow * (1 + strands), 0, 1)[..., None] * look.brow * (1 - strength)
         dark = np.array([min(look.hair[0], 45) * 0.75, look.hair[1] * 0.8 + 2, look.hair[2] * 0.7], np.float32)
         lab = lab * (1 - weight) + dark * weight

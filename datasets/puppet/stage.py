@@ -1,6 +1,7 @@
 """The stage of a puppet: backdrop, body, camera; and the picture of one moment."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,12 +9,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from facewitness.datasets.puppet.eyes import Eye, build_eyes, paint_eye
-from facewitness.datasets.puppet.mouth import Mouth, build_mouth, paint_mouth
 from facewitness.datasets.puppet.motion import Motion
+from facewitness.datasets.puppet.mouth import Mouth, build_mouth, paint_mouth
 from facewitness.datasets.puppet.portrait import GRID_PX, ORIGIN_PX, PX_PER_CM, Look, Portrait, build_portrait
 from facewitness.faces import landmarks as lm
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
+"""Arrays of float32; OpenCV's own types say less."""
 
 CAMERA_CM = 75.0
 """Distance of the camera."""
@@ -26,7 +28,7 @@ PIVOT_CM = (0.0, 9.0, 8.0)
 NECKLINE_CM = {"crew": 13.6, "shirt": 17.2, "roll": 10.6}
 """Lowest point of the neckline, below the canonical face's origin."""
 NOISE_FRAMES, NOISE_MARGIN = 5, 32
-NOISE_LEVEL = 2.2
+NOISE_LEVEL = 3.0
 """Deviation of the camera's noise in mid grey, of 255 (a webcam indoors)."""
 
 
@@ -62,7 +64,8 @@ def build_stage(look: Look, width: int, height: int) -> Stage:
         field[:] = 0.75 * field + 0.6 * field.mean(-1, keepdims=True)
     noise *= NOISE_LEVEL / noise.std()
     return Stage(
-        width=width, height=height, scale=scale, portrait=portrait, eyes=build_eyes(portrait), mouth=build_mouth(portrait),
+        width=width, height=height, scale=scale, portrait=portrait, eyes=build_eyes(portrait),
+        mouth=build_mouth(portrait),
         backdrop=_backdrop(look, width, height, rng), body=_body(portrait, width, height, scale, rng), noise=noise,
         fields=_fields(portrait),
     )  # fmt: skip
@@ -93,15 +96,15 @@ def _fields(portrait: Portrait) -> dict[str, Floats]:
         near = bump(point, 30, 26)
         width[..., 0] += side * 0.32 * PX_PER_CM * near
         smile[..., 0] += side * 0.30 * PX_PER_CM * near
-        smile[..., 1] -= 0.34 * PX_PER_CM * bump(point + [side * 8, -8], 34, 30)
+        smile[..., 1] -= 0.34 * PX_PER_CM * bump(point + np.array([side * 8, -8]), 34, 30)
     return {"brows": brows, "width": width, "smile": smile}
 
 
 def _octaves(height: int, width: int, rng: np.random.Generator, sigmas: tuple[float, ...]) -> Floats:
-    total = np.zeros((height, width), np.float32)
+    total: Floats = np.zeros((height, width), np.float32)
     for sigma in sigmas:
         small = max(1, int(sigma / 3))
-        field = rng.normal(size=(height // small + 2, width // small + 2)).astype(np.float32)
+        field: Floats = rng.normal(size=(height // small + 2, width // small + 2)).astype(np.float32)
         field = cv2.GaussianBlur(field, (0, 0), sigma / small)
         total += cv2.resize(field / field.std(), (width, height), interpolation=cv2.INTER_CUBIC)
     return total / len(sigmas)
@@ -116,7 +119,7 @@ def _backdrop(look: Look, width: int, height: int, rng: np.random.Generator) -> 
     light = 1.12 - 0.38 * np.hypot(x / width - 0.32, 0.8 * (y / height - 0.3))
     tone = 1 + 0.035 * _octaves(height, width, rng, (3 * unit, 14 * unit, 50 * unit))
     if look.backdrop == "brick":
-        wall = np.ascontiguousarray(data.brick().T[:, ::-1]).astype(np.float32)
+        wall: Floats = np.ascontiguousarray(data.brick().T[:, ::-1]).astype(np.float32)
         wall = cv2.resize(wall, (width, height), interpolation=cv2.INTER_AREA)
         tone *= 0.62 + 0.38 * cv2.GaussianBlur(wall, (0, 0), 1.3 * unit) / wall.mean()
     picture = base * (light * tone)[..., None]
@@ -148,7 +151,7 @@ def _blend(layer: Floats, colour: NDArray, opacity: NDArray) -> None:
     layer[..., 3] = layer[..., 3] * (1 - opacity) + opacity
 
 
-def _below(y: Floats, line: Floats, soft: float) -> Floats:
+def _below(y: Floats, line: Any, soft: float) -> Floats:
     return np.clip((y - line) / soft + 0.5, 0, 1)
 
 
@@ -172,7 +175,8 @@ def _body(portrait: Portrait, width: int, height: int, scale: float, rng: np.ran
         + 0.02 * _octaves(height, width, rng, (6,))
     )
     neck = np.clip((1 - np.abs(across)) * half_neck / soft + 0.5, 0, 1) * _below(y, np.float32(2.0), soft)
-    _blend(layer, skin * (round_ * shadow * tendon)[..., None], neck)
+    shade = (round_ * shadow * tendon)[..., None]
+    _blend(layer, skin * 1.04 * shade ** np.array([0.86, 1.06, 1.10], np.float32), neck)
     far = np.abs(x)
     slope = 10.9 + 0.15 * far + 3.2 * np.clip((far - 5) / 13, 0, 1) ** 1.4 + 9 * np.clip((far - 16) / 8, 0, 1) ** 2
     neckline = NECKLINE_CM[look.collar] - {"crew": 0.075 * x**2, "shirt": 1.15 * far, "roll": 0.045 * x**2}[look.collar]
@@ -187,7 +191,11 @@ def _body(portrait: Portrait, width: int, height: int, scale: float, rng: np.ran
 
 def _cloth(look: Look, x: Floats, y: Floats, height: int, width: int, scale: float, rng: np.random.Generator) -> Floats:
     folds = _octaves(height, width, rng, (2.2 * scale, 0.9 * scale))
-    knit = np.sin(2 * np.pi * x / 0.36) * np.sin(2 * np.pi * (y + 0.08 * np.sin(2 * np.pi * x / 0.36)) / 0.36)
+    knit = (
+        0.0
+        if look.collar == "shirt"
+        else np.sin(2 * np.pi * x / 0.36) * np.sin(2 * np.pi * (y + 0.08 * np.sin(2 * np.pi * x / 0.36)) / 0.36)
+    )
     shade = 0.92 - 0.010 * np.abs(x) - look.light * 0.03 * x + 0.05 * folds + 0.045 * knit
     shade -= 0.22 * np.exp(-(((np.abs(x) - 16) / 2.0) ** 2)) * (y > 17)
     return np.array(look.cloth, np.float32) * shade[..., None]
@@ -197,12 +205,18 @@ def _collar(layer: Floats, look: Look, x: Floats, y: Floats, neckline: Floats, h
             soft: float) -> None:  # fmt: skip
     far = np.abs(x)
     if look.collar == "shirt":
-        top, tip = 9.6, 15.6
+        top, tip = 9.5, 16.6
         t = np.clip((y - top) / (tip - top), 0, 1)
-        inner, outer = 5.4 - 3.2 * t, 6.4 + 0.4 * t - 2.2 * t**3
+        inner, outer = 5.3 - 2.5 * t, 6.5 - 0.1 * t - 3.5 * t**4
         part = np.clip((far - inner) / soft + 0.5, 0, 1) * np.clip((outer - far) / soft + 0.5, 0, 1)
-        part *= _below(y, np.float32(top) + 0.12 * far, soft) * np.clip((tip - y) / soft + 0.5, 0, 1)
-        rim = np.exp(-(((far - outer - 0.15) / 0.35) ** 2)) * (y > top + 1) * (y < tip) * 0.22
+        part *= _below(y, np.float32(top) + 0.12 * far, soft) * (y < tip)
+        rim = (
+            np.exp(-((np.maximum(far - outer, 0) / 0.45) ** 2))
+            * (far > outer - 0.2)
+            * (y > top + 0.6)
+            * (y < tip)
+            * 0.25
+        )
         layer[..., :3] *= (1 - rim)[..., None]
         _blend(layer, cloth * 1.10, part)
         return
@@ -239,19 +253,20 @@ def _head_map(stage: Stage, motion: Motion, frame: int) -> tuple[Floats, Floats]
     step = 4
     nx, ny = stage.width // step + 2, stage.height // step + 2
     goal = np.stack(np.meshgrid(np.arange(nx), np.arange(ny)), -1).astype(np.float32) * step
-    centre = np.float32([HEAD_AT[0] * stage.width, HEAD_AT[1] * stage.height])
+    centre = np.array([HEAD_AT[0] * stage.width, HEAD_AT[1] * stage.height], np.float32)
     per_px = np.float32(PX_PER_CM / stage.scale)
-    guess = (goal - centre) * per_px + np.float32(ORIGIN_PX)
+    guess = (goal - centre) * per_px + np.array(ORIGIN_PX, np.float32)
     for _ in range(5):
         there = cv2.remap(forward, guess[..., 0] / GRID_PX, guess[..., 1] / GRID_PX, cv2.INTER_LINEAR,
                           borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
         guess += (goal - there) * (per_px * np.float32(0.95))
-    return tuple(
-        cv2.warpAffine(np.ascontiguousarray(guess[..., axis]), np.float32([[1 / step, 0, 0], [0, 1 / step, 0]]),
+    columns, rows = (
+        cv2.warpAffine(np.ascontiguousarray(guess[..., axis]), np.array([[1 / step, 0, 0], [0, 1 / step, 0]]),
                        (stage.width, stage.height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                        borderMode=cv2.BORDER_REPLICATE)
         for axis in (0, 1)
     )  # fmt: skip
+    return columns, rows
 
 
 def _body_picture(stage: Stage, motion: Motion, frame: int) -> Floats:
