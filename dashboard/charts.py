@@ -204,22 +204,38 @@ def _css(role: str) -> str:
     return role if role in {"target", "driver", "reenactment", "compare"} else "plain"
 
 
-def _data(lanes: Sequence[Lane]) -> str:
+def lane_data(lanes: Sequence[Lane]) -> list[dict[str, Any]]:
+    """Lanes as plain values for a script: name, unit, low, high, rule, bands; per series label, role, ``t``, ``v``."""
     out = []
     for lane in lanes:
-        rows = []
-        for s in lane.series:
-            t, v = _array(s.t_s), _array(s.values)
-            n = min(len(t), len(v))
-            t, v = thin(t[:n], v[:n])
-            rows.append(
-                {
-                    "label": s.label,
-                    "role": _css(s.role),
-                    "t": [round(float(a), 3) for a in t],
-                    "v": [round(float(a), 4) if np.isfinite(a) else None for a in v],
-                }
-            )
-        out.append({"name": lane.name, "unit": lane.unit, "series": rows})
+        low, high = value_range(lane)
+        out.append(
+            {
+                "name": lane.name,
+                "unit": lane.unit,
+                "low": low,
+                "high": high,
+                "rule": lane.rule,
+                "bands": [{"start_s": b.start_s, "end_s": b.end_s} for b in lane.bands],
+                "series": [_series_data(s) for s in lane.series],
+            }
+        )
+    return out
+
+
+def _series_data(series: Series) -> dict[str, Any]:
+    t, v = _array(series.t_s), _array(series.values)
+    n = min(len(t), len(v))
+    t, v = thin(t[:n], v[:n])
+    return {
+        "label": series.label,
+        "role": _css(series.role),
+        "t": [round(float(a), 3) for a in t],
+        "v": [round(float(a), 4) if np.isfinite(a) else None for a in v],
+    }
+
+
+def _data(lanes: Sequence[Lane]) -> str:
     # a data block ends at the first "</", and "<!--" opens a comment inside scripts: neither may appear
-    return json.dumps(out, allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    text = json.dumps(lane_data(lanes), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

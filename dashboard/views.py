@@ -1,0 +1,204 @@
+"""What the templates show of rows and audits: words looked up, curves drawn, gaps filled; for report and screens."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from facewitness.dashboard import charts, lanes, words
+from facewitness.dashboard.clips import ReportClip, Still
+from facewitness.detector.report import ClipReport, CueResult, FaceReport
+from facewitness.errors import UnreadableInputError
+from facewitness.files import plain
+from facewitness.provenance.audit import Audit
+
+STILL_WIDTH_PX = 480
+LABEL_KEYS = (
+    "method",
+    "target_id",
+    "driver_id",
+    "taken",
+    "edits",
+    "segments",
+    "rights",
+    "driver_rights",
+    "seed",
+    "generator_version",
+    "actor_sha256",
+    "model_sha256",
+)
+
+
+@cache
+def environment() -> Any:
+    """The Jinja environment of the templates in ``assets``: everything is escaped unless it was made here."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("facewitness.dashboard", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(seconds=words.seconds, number=words.number, likelihood=words.likelihood)
+    return environment
+
+
+def asset(name: str) -> str:
+    """The text of a file in ``assets``."""
+    return files("facewitness.dashboard").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def duration_of(clip: ReportClip, row: Mapping[str, Any] | None) -> float:
+    """Seconds of a clip as its row, its traces or its stills tell, 1 where none does."""
+    if row and row.get("duration_s"):
+        return float(row["duration_s"])
+    if clip.traces is not None and len(clip.traces.t_s):
+        return float(clip.traces.t_s[-1])
+    return max((s.time_s for s in clip.stills), default=1.0)
+
+
+def label_rows(label: Any) -> list[tuple[str, str]] | None:
+    """The ground truth of a made clip as rows of a small table."""
+    return card({k: label[k] for k in LABEL_KEYS if k in label}) if isinstance(label, dict) else None
+
+
+def whole(shape: type, row: Any) -> dict[str, Any] | None:
+    """A row as a dictionary in which every field of its dataclass is present, so that an older row still shows."""
+    if not row:
+        return None
+    empty = {
+        f.name: f.default
+        if f.default is not MISSING
+        else f.default_factory()
+        if f.default_factory is not MISSING
+        else None
+        for f in fields(shape)
+    }
+    return plain({**empty, **plain(row)})
+
+
+def face_view(row: Mapping[str, Any], duration: float) -> dict[str, Any]:
+    """One face of a row with its words, its cues (those that count most first) and its score over time."""
+    face = whole(FaceReport, row) or {}
+    times = face.get("timeline") or {}
+    segments = face.get("segments") or []
+    score = (
+        [lanes.score_lane(times, segments, role="plain", label=f"face {face.get('track', 0)}")]
+        if times.get("t_s")
+        else []
+    )
+    cues = []
+    for key, cue in (face.get("cues") or {}).items():
+        cue = whole(CueResult, cue) or {}
+        cues.append({**cue, "key": key, "name": words.cue_name(key), "sparks": _sparks(cue.get("trace"), duration)})
+    cues.sort(key=lambda c: (not c.get("used"), -abs(_log(c.get("likelihood_ratio")))))
+    return {
+        **face,
+        "word": words.word(words.VERDICTS, face.get("verdict")),
+        "cue_rows": cues,
+        "segments": segments,
+        "chart": charts.timeline(score, duration, title="Score over time") if score else "",
+    }
+
+
+def _log(ratio: float | None) -> float:
+    return float(np.log(ratio)) if ratio and ratio > 0 else 0.0
+
+
+def _sparks(trace: Mapping[str, Any] | None, duration: float) -> list[dict[str, Any]]:
+    if not trace or not trace.get("t_s"):
+        return []
+    named = [
+        (k, charts.spark(trace["t_s"], v, duration)) for k, v in trace.items() if k != "t_s" and isinstance(v, list)
+    ]
+    return [{"name": k.replace("_", " "), "svg": svg} for k, svg in named if svg][:4]
+
+
+def audit_view(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """An audit with its words, its signer as rows and its ingredients as a tree."""
+    audit = whole(Audit, row)
+    if audit is None:
+        return None
+    return {
+        **audit,
+        "word": words.word(words.STATES, audit.get("state")),
+        "ai_word": words.word(words.AI, audit.get("ai")),
+        "signer_rows": card(audit.get("signer")),
+        "tree": [_ingredient(i, 0) for i in audit.get("ingredients") or []],
+        "missing_words": [words.MISSING.get(m, str(m)) for m in audit.get("missing") or []],
+        "raw": json.dumps(audit, indent=1, ensure_ascii=False),
+    }
+
+
+def _ingredient(node: Any, depth: int) -> dict[str, Any]:
+    if not isinstance(node, dict):
+        return {"title": str(node), "rows": [], "children": []}
+    children = node.get("ingredients") or node.get("children") or []
+    kept = {k: v for k, v in node.items() if k not in ("title", "ingredients", "children", "codes")}
+    return {
+        "title": str(node.get("title") or "untitled ingredient"),
+        "rows": card(kept),
+        "children": [_ingredient(c, depth + 1) for c in children] if depth < 12 and isinstance(children, list) else [],
+    }
+
+
+def card(values: Any) -> list[tuple[str, str]]:
+    """The rows of a small table: flat values as they are, lists joined, what is nested as JSON; None left out."""
+    rows = []
+    for key, value in (plain(values) or {}).items() if isinstance(values, Mapping) else ():
+        if value in (None, "", [], {}):
+            continue
+        if isinstance(value, list) and all(isinstance(v, str | int | float) for v in value):
+            value = ", ".join(str(v) for v in value)
+        elif isinstance(value, dict | list):
+            value = json.dumps(value, ensure_ascii=False)
+        elif isinstance(value, float):
+            value = words.number(value, 4)
+        text = str(value)
+        rows.append((str(key).replace("_", " "), text if len(text) <= 600 else text[:600] + " …"))
+    return rows
+
+
+def picture(still: Still) -> str:
+    """A still as a JPEG in a data URI, at most STILL_WIDTH_PX wide."""
+    import cv2
+
+    image: np.ndarray = still.image
+    if image.shape[1] > STILL_WIDTH_PX:
+        height = round(image.shape[0] * STILL_WIDTH_PX / image.shape[1])
+        image = cv2.resize(image, (STILL_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
+    done, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 86])
+    if not done:
+        raise UnreadableInputError("A still could not be encoded as a JPEG.")
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
+
+
+def clip_view(clip: ReportClip) -> dict[str, Any]:
+    """Everything the templates show of one clip."""
+    row, audit, label = whole(ClipReport, clip.row), plain(clip.audit), plain(clip.label)
+    if audit is None and row:
+        audit = row["provenance"]
+    if label is None and audit:
+        label = audit.get("label")
+    duration = duration_of(clip, row)
+    return {
+        "role": clip.role if clip.role in words.ROLES else "plain",
+        "role_word": words.word(words.ROLES, clip.role),
+        "name": clip.name or clip.path.name,
+        "row": row,
+        "label": label_rows(label),
+        "duration_s": duration,
+        "verdict": words.verdict_word(row),
+        "scale": charts.scale(row.get("p_fake") if row else None),
+        "stills": [{"time_s": s.time_s, "src": picture(s)} for s in clip.stills],
+        "reasons": (row or {}).get("reasons") or [],
+        "faces": [face_view(face, duration) for face in (row or {}).get("faces") or []],
+        "audit": audit_view(audit),
+    }
