@@ -128,12 +128,16 @@ def describe(luma: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Shorter than a window: the last sample is repeated. Under three samples there is no row.
     """
-    if len(luma) < 3:
+    return describe_coefficients(luma.reshape(len(luma), -1) @ _spatial_basis()[0].T)
+
+
+def describe_coefficients(coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(T, 74) spatial frequencies, five times a second, to (W, 128) unit vectors; see describe."""
+    if len(coefficients) < 3:
         return np.zeros((0, DIMENSIONS), np.float32)
-    if len(luma) < WINDOW:
-        luma = np.concatenate([luma, np.repeat(luma[-1:], WINDOW - len(luma), axis=0)])
-    basis, weights, _ = _spatial_basis()
-    coefficients = luma.reshape(len(luma), -1) @ basis.T
+    if len(coefficients) < WINDOW:
+        coefficients = np.concatenate([coefficients, np.repeat(coefficients[-1:], WINDOW - len(coefficients), axis=0)])
+    weights = _spatial_basis()[1]
     windows = np.lib.stride_tricks.sliding_window_view(coefficients, WINDOW, axis=0)
     spatial = _soft_clip(windows.mean(axis=2) * weights)
     change = np.einsum("wfn,kn->wkf", windows[:, :TEMPORAL], _temporal_basis(), optimize=True)

@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ from facewitness.provenance.fingerprint import DIMENSIONS, Fingerprint
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+    from facewitness.provenance.fingerprint import Sketch
+    from facewitness.provenance.fingerprint_search import FingerprintIndex, FingerprintMatch
 
 SCHEMA = "facewitness.ledger/1"
 FIRST_PREVIOUS = "0" * 64
@@ -121,7 +125,8 @@ class Ledger:
         self.witness = witness or home_dir() / "witness" / f"{name}.json"
         with _explained(self):
             self._engine = tables.open_engine(self.url, SCHEMA)
-        self._index: Any = None
+        self._index: FingerprintIndex | None = None
+        self._index_lock = threading.Lock()
 
     def append(self, record: Record) -> LedgerEntry:
         """Add one record in one transaction and return its entry.
@@ -203,6 +208,15 @@ class Ledger:
         with _explained(self), self._engine.connect() as connection:
             for row in connection.execute(query).yield_per(5000):
                 yield row.seq, row.start_ms, np.frombuffer(row.vector, np.int8)
+
+    def find_by_fingerprint(self, query: "Sketch | Fingerprint", *, limit: int = 5) -> "list[FingerprintMatch]":
+        """The entries whose videos ``query`` is a part of, best first; the index is kept and takes up new entries."""
+        from facewitness.provenance.fingerprint_search import FingerprintIndex, index_of
+
+        with self._index_lock:
+            self._index = self._index or FingerprintIndex()
+            index_of(self.vectors(after=self._index.last), self._index)
+            return self._index.find(query, limit=limit)
 
     def check(self) -> LedgerCheck:
         """Walk the whole chain: hashes, numbers, stored manifests and fingerprints, and the witness file."""

@@ -1,0 +1,76 @@
+"""Finding the manifest of a file that lost it: by the watermark, else by the fingerprint. What is found is a possible match, never proof."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facewitness.provenance import fingerprint as fp
+from facewitness.provenance import watermark as wm
+from facewitness.provenance.fingerprint_search import FingerprintMatch
+from facewitness.provenance.ledger import Ledger, LedgerEntry
+
+LOOKED_AT_S = 60.0
+"""Seconds of a file that recovery looks at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """One ledger entry that a file may come from."""
+
+    match: str
+    """``watermark`` or ``fingerprint``."""
+    distance: float
+    """Watermark: share of coded bits that arrived wrong. Fingerprint: 1 - similarity. Both 0 where nothing was lost."""
+    entry: LedgerEntry
+    offset_s: float | None = None
+    """Fingerprint: where in the recorded video the file begins, seconds."""
+    mirrored: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form of ``Audit.recovered``: ``match``, ``distance``, ``manifest`` (its label), and what the ledger knows of it."""
+        return {
+            "match": self.match,
+            "distance": round(self.distance, 4),
+            "manifest": self.entry.manifest_id,
+            "status": "possible match; a recovered manifest proves nothing about this file",
+            "entry": self.entry.seq,
+            "name": self.entry.name,
+            "kind": self.entry.kind,
+            "created_at": self.entry.created_at,
+            "sha256": self.entry.sha256,
+            "manifest_sha256": self.entry.manifest_sha256,
+            "label": self.entry.label,
+            "offset_s": self.offset_s,
+            "mirrored": self.mirrored,
+        }
+
+
+def recover(path: Path, ledger: Ledger, *, key: bytes | None = None) -> dict[str, Any] | None:
+    """The best possible match of a file for ``Audit.recovered``, or None.
+
+    ``key`` is the installation's watermark key by default. Raises UnreadableInputError where the file cannot be decoded.
+    """
+    found = recoveries(path, ledger, key=key, limit=1)
+    return found[0].as_dict() if found else None
+
+
+def recoveries(path: Path, ledger: Ledger, *, key: bytes | None = None, limit: int = 5) -> list[Recovery]:
+    """All possible matches of a file: the one its watermark names, or those its fingerprint comes near, best first."""
+    match = wm.detect(path, key or wm.installation_key(), seconds=LOOKED_AT_S)
+    if match and (entry := ledger.find_by_watermark(match.payload)):
+        return [Recovery(match="watermark", distance=match.distance, entry=entry, mirrored=match.mirrored)]
+    return by_fingerprint(fp.sketch_of(path, end_s=LOOKED_AT_S), ledger, limit=limit)
+
+
+def by_fingerprint(query: fp.Sketch | fp.Fingerprint, ledger: Ledger, *, limit: int = 5) -> list[Recovery]:
+    """The ledger entries whose fingerprints ``query`` comes near, best first."""
+    return [r for m in ledger.find_by_fingerprint(query, limit=limit) if (r := _recovery(m, ledger))]
+
+
+def _recovery(match: FingerprintMatch, ledger: Ledger) -> Recovery | None:
+    entry = ledger.entry(match.seq)
+    if entry is None:
+        return None
+    return Recovery(
+        match="fingerprint", distance=match.distance, entry=entry, offset_s=match.offset_s, mirrored=match.mirrored
+    )
