@@ -1,0 +1,471 @@
+"""Where results live: one SQLite file (or PostgreSQL by URL), keyed by content, model and configuration.
+
+Nothing in it is overwritten: a result, an entry of the log and an analyst's decision are only ever added.
+"""
+
+import datetime
+import getpass
+import hashlib
+import json
+import os
+import threading
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from facewitness.detector.engine.sources import text_of
+from facewitness.errors import FacewitnessError, UsageError
+
+FILE_NAME = "results.sqlite"
+SCHEMA_VERSION = 1
+RETRIED = ("error", "timeout")
+"""States that a scan with ``retry`` tries again."""
+CHUNK = 400
+"""Keys asked for in one statement."""
+DECISIONS = ("confirm", "reject", "escalate", "note")
+GENESIS = "0" * 64
+
+meta = sa.MetaData()
+results = sa.Table(
+    "results", meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.String(80), nullable=False),
+    sa.Column("model", sa.String(80), nullable=False),
+    sa.Column("configuration", sa.String(16), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.String(64)),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("verdict", sa.String(16)),
+    sa.Column("p_fake", sa.Float),
+    sa.Column("duration_s", sa.Float),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("seconds", sa.Float),
+    sa.Column("error", sa.Text),
+    sa.Column("scanned_at", sa.String(32), nullable=False),
+    sa.Column("row", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("key", "model", "configuration", "attempt"),
+    sa.Index("by_verdict", "verdict", "p_fake"),
+    sa.Index("by_score", "p_fake"),
+    sa.Index("by_status", "status"),
+    sa.Index("by_time", "scanned_at"),
+    sa.Index("by_path", "path"),
+)  # fmt: skip
+places = sa.Table(
+    "places", meta,
+    sa.Column("name", sa.LargeBinary, primary_key=True),
+    sa.Column("signature", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Index("by_content", "sha256"),
+)  # fmt: skip
+log = sa.Table(
+    "log", meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.String(32), nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("what", sa.String(32), nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+)  # fmt: skip
+reviews = sa.Table(
+    "reviews", meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("result", sa.Integer, sa.ForeignKey("results.id"), nullable=False, index=True),
+    sa.Column("decision", sa.String(16), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("at", sa.String(32), nullable=False),
+)  # fmt: skip
+fingerprints = sa.Table(
+    "fingerprints", meta,
+    sa.Column("key", sa.String(80), primary_key=True),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)  # fmt: skip
+near = sa.Table(
+    "near", meta,
+    sa.Column("one", sa.String(80), primary_key=True),
+    sa.Column("other", sa.String(80), primary_key=True),
+    sa.Column("distance", sa.Float, nullable=False),
+)  # fmt: skip
+jobs = sa.Table(
+    "jobs", meta,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("path", sa.LargeBinary, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("uploaded", sa.Boolean, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("result", sa.Integer),
+    sa.Column("submitted_at", sa.String(32), nullable=False),
+    sa.Column("finished_at", sa.String(32)),
+)  # fmt: skip
+
+ONLY_ADDED = ("results", "log", "reviews")
+
+
+def open_store(where: Path | str, *, read_only: bool = False) -> "Store":
+    """The store in the folder ``where`` (``results.sqlite``), in that SQLite file, or at a PostgreSQL URL.
+
+    Raises UsageError where it is not there (``read_only``) or cannot be made or written.
+    """
+    text = str(where)
+    if "://" in text:
+        return Store(text.replace("postgres://", "postgresql://").replace("postgresql://", "postgresql+psycopg://", 1))
+    path = Path(where)
+    if path.suffix not in (".sqlite", ".db"):
+        path = path / FILE_NAME
+    if read_only and not path.is_file():
+        raise UsageError(f"there are no results at {path}; run `facewitness scan ... --out {path.parent}` first.")
+    if not read_only:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise UsageError(f"results cannot be written to {path.parent} ({e.strerror}); choose another --out.") from e
+    return Store(f"sqlite:///{path}", path=path, read_only=read_only)
+
+
+def now() -> str:
+    """The time in UTC, to the millisecond, as text that sorts."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def who() -> str:
+    """The person the log names: ``FACEWITNESS_ANALYST``, else the user of this process."""
+    try:
+        return os.environ.get("FACEWITNESS_ANALYST") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def pack(row: dict[str, Any]) -> bytes:
+    """A row as compressed JSON."""
+    return zlib.compress(json.dumps(row, ensure_ascii=True, allow_nan=False).encode(), 6)
+
+
+def unpack(data: bytes) -> dict[str, Any]:
+    """The row of ``pack``."""
+    row: dict[str, Any] = json.loads(zlib.decompress(data))
+    return row
+
+
+class Store:
+    """Results, the log of what was done, and the decisions of analysts. One connection; threads take turns."""
+
+    def __init__(self, url: str, *, path: Path | None = None, read_only: bool = False):
+        self.url, self.path, self.read_only = url, path, read_only
+        self._lock = threading.RLock()
+        try:
+            self._engine = _engine(url, path, read_only)
+            self._connection = self._engine.connect()
+            if not read_only:
+                meta.create_all(self._connection)
+                self._guard()
+                self._connection.commit()
+        except ModuleNotFoundError as e:
+            raise UsageError("PostgreSQL needs one more package: pip install 'facewitness[postgres]'.") from e
+        except sa.exc.SQLAlchemyError as e:
+            raise _not_writable(path or url, e) from e
+
+    def __enter__(self) -> "Store":
+        """The store itself."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+        self._engine.dispose()
+
+    def _guard(self) -> None:
+        """Triggers that keep what may only be added from being changed (in PostgreSQL, grant a role INSERT alone)."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        for table in ONLY_ADDED:
+            for verb in ("UPDATE", "DELETE"):
+                self._connection.exec_driver_sql(
+                    f"CREATE TRIGGER IF NOT EXISTS {table}_{verb} BEFORE {verb} ON {table} "
+                    f"BEGIN SELECT RAISE(ABORT, '{table} are only ever added'); END"
+                )
+
+    def _insert(self, table: sa.Table) -> Any:
+        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        return dialect.insert(table)
+
+    def _write(self, *statements: Any) -> None:
+        """Run statements in one transaction. Raises UsageError when the disk is full or the file cannot be written."""
+        with self._lock:
+            try:
+                for statement in statements:
+                    self._connection.execute(statement)
+                self._connection.commit()
+            except sa.exc.SQLAlchemyError as e:
+                self._connection.rollback()
+                raise _not_writable(self.path or self.url, e) from e
+
+    def _read(self, statement: Any) -> list[Any]:
+        with self._lock:
+            found = self._connection.execute(statement).all()
+            self._connection.rollback()
+            return list(found)
+
+    # results ---------------------------------------------------------------------------------------------------
+
+    def known(
+        self, keys: Iterable[str], model: str, configuration: str, *, retry: bool = False, after: int = 0
+    ) -> dict[str, dict[str, Any]]:
+        """The latest row of each of ``keys`` under that model and configuration.
+
+        With ``retry`` not of those that failed; only results numbered above ``after``.
+        """
+        wanted, found = list(keys), {}
+        for i in range(0, len(wanted), CHUNK):
+            chosen = (
+                sa.select(results.c.key, results.c.row, results.c.status, results.c.id)
+                .where(results.c.key.in_(wanted[i : i + CHUNK]), results.c.model == model)
+                .where(results.c.configuration == configuration, results.c.id > after)
+                .order_by(results.c.attempt)
+            )
+            for key, data, status, number in self._read(chosen):
+                found[key] = (status, data, number)
+        return {
+            key: {"result": number, **unpack(data)}
+            for key, (status, data, number) in found.items()
+            if not (retry and status in RETRIED)
+        }
+
+    def add(self, row: dict[str, Any], *, key: str, model: str, configuration: str, retry: bool = False) -> bool:
+        """Add a row; False where one under this key, model and configuration is there already (it stays as it is)."""
+        with self._lock:
+            same = (results.c.key == key, results.c.model == model, results.c.configuration == configuration)
+            attempt = sa.select(sa.func.max(results.c.attempt)).where(*same).scalar_subquery()
+            number = sa.func.coalesce(attempt + 1, 1) if retry else sa.literal(1)
+            values = {
+                "key": key, "model": model, "configuration": configuration, "attempt": number,
+                "sha256": row.get("sha256"), "path": row["path"], "status": row["status"],
+                "verdict": row.get("verdict"),
+                "p_fake": row.get("p_fake"), "duration_s": row.get("duration_s"), "width": row.get("width"),
+                "height": row.get("height"), "seconds": row.get("seconds"), "error": row.get("error"),
+                "scanned_at": now(), "row": pack(row),
+            }  # fmt: skip
+            try:
+                done = self._connection.execute(self._insert(results).values(**values).on_conflict_do_nothing())
+                if done.rowcount:
+                    self._log("clip scanned", {"path": row["path"], "sha256": row.get("sha256"), "model": model,
+                                               "configuration": configuration, "status": row["status"]})  # fmt: skip
+                self._connection.commit()
+            except sa.exc.SQLAlchemyError as e:
+                self._connection.rollback()
+                raise _not_writable(self.path or self.url, e) from e
+            return bool(done.rowcount)
+
+    def rows(self, *, where: str = "", newest_first: bool = False) -> Iterator[dict[str, Any]]:
+        """Every stored row in the order of scanning, with its ``result`` number; ``where`` is an SQL condition."""
+        last = 0 if not newest_first else 1 << 62
+        while True:
+            step = results.c.id < last if newest_first else results.c.id > last
+            chosen = sa.select(results.c.id, results.c.row).where(step).limit(500)
+            chosen = chosen.order_by(results.c.id.desc() if newest_first else results.c.id)
+            if where:
+                chosen = chosen.where(sa.text(f"({where})"))
+            page = self._read(chosen)
+            for number, data in page:
+                yield {"result": number, **unpack(data)}
+            if not page:
+                return
+            last = page[-1][0]
+
+    def row(self, number: int) -> dict[str, Any] | None:
+        """The row of one result."""
+        found = self._read(sa.select(results.c.row).where(results.c.id == number))
+        return {"result": number, **unpack(found[0][0])} if found else None
+
+    def last_number(self) -> int:
+        """The highest number of a result; 0 where there is none."""
+        return int(self._read(sa.select(sa.func.max(results.c.id)))[0][0] or 0)
+
+    def number_of(self, key: str, model: str, configuration: str) -> int | None:
+        """The number of the latest result of a key."""
+        same = (results.c.key == key, results.c.model == model, results.c.configuration == configuration)
+        found = self._read(sa.select(results.c.id).where(*same).order_by(results.c.attempt.desc()).limit(1))
+        return found[0][0] if found else None
+
+    def find(self, what: str) -> list[int]:
+        """Results by number, by (the beginning of) a SHA-256, or by path or the end of one; newest first."""
+        if what.isdigit() and len(what) < 12:
+            return [int(what)] if self.row(int(what)) else []
+        shown = text_of(what)
+        conditions = [results.c.path == shown, results.c.path.endswith("/" + shown, autoescape=True)]
+        if len(what) >= 6 and all(c in "0123456789abcdef" for c in what):
+            conditions.append(results.c.sha256.startswith(what))
+        return [
+            r[0] for r in self._read(sa.select(results.c.id).where(sa.or_(*conditions)).order_by(results.c.id.desc()))
+        ]
+
+    def count(self) -> int:
+        """Number of results."""
+        return int(self._read(sa.select(sa.func.count()).select_from(results))[0][0])
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and rows of any SQL that reads. Raises UsageError in the database's own words where it fails."""
+        with self._lock:
+            try:
+                found = self._connection.exec_driver_sql(sql)
+                if not found.returns_rows:
+                    raise UsageError("the query gives no rows; results can only be read here.")
+                return list(found.keys()), [tuple(r) for r in found.all()]
+            except sa.exc.SQLAlchemyError as e:
+                raise UsageError(f"the query failed: {getattr(e, 'orig', e)}.") from e
+            finally:
+                self._connection.rollback()
+
+    # near-duplicates ---------------------------------------------------------------------------------------------
+
+    def link(self, pairs: Iterable[tuple[str, str, float]]) -> None:
+        """Note that two keys look alike, with their distance (0 same, 1 nothing in common)."""
+        for one, other, distance in pairs:
+            values = {"one": min(one, other), "other": max(one, other), "distance": distance}
+            self._write(self._insert(near).values(**values).on_conflict_do_nothing())
+
+    def near_to(self, number: int) -> list[dict[str, Any]]:
+        """Results whose clips look like that of result ``number``, the nearest first: ``{result, path, distance}``."""
+        key = sa.select(results.c.key).where(results.c.id == number).scalar_subquery()
+        other = sa.case((near.c.one == key, near.c.other), else_=near.c.one).label("other")
+        linked = sa.select(other, near.c.distance).where(sa.or_(near.c.one == key, near.c.other == key)).subquery()
+        newest = sa.select(sa.func.max(results.c.id)).where(results.c.key == linked.c.other).scalar_subquery()
+        chosen = (
+            sa.select(results.c.id, results.c.path, linked.c.distance)
+            .join(linked, results.c.id == newest)
+            .order_by(linked.c.distance)
+        )
+        return [{"result": r[0], "path": r[1], "distance": r[2]} for r in self._read(chosen)]
+
+    # where files are ---------------------------------------------------------------------------------------------
+
+    def hashes(self, names: Iterable[bytes]) -> dict[bytes, tuple[str, str]]:
+        """The signature and SHA-256 each file had when it was last hashed."""
+        wanted, found = list(names), {}
+        for i in range(0, len(wanted), CHUNK):
+            for name, signature, sha in self._read(sa.select(places).where(places.c.name.in_(wanted[i : i + CHUNK]))):
+                found[bytes(name)] = (signature, sha)
+        return found
+
+    def remember(self, entries: list[dict[str, Any]]) -> None:
+        """Note ``{name, signature, sha256}`` of files, which need not be hashed again while they stay as they are."""
+        if entries:
+            insert = self._insert(places).values(entries)
+            self._write(insert.on_conflict_do_update(
+                index_elements=["name"], set_={"signature": insert.excluded.signature, "sha256": insert.excluded.sha256}
+            ))  # fmt: skip
+
+    # the log ---------------------------------------------------------------------------------------------------
+
+    def note(self, what: str, **details: Any) -> None:
+        """Add an entry to the log."""
+        with self._lock:
+            try:
+                self._log(what, details)
+                self._connection.commit()
+            except sa.exc.SQLAlchemyError as e:
+                self._connection.rollback()
+                raise _not_writable(self.path or self.url, e) from e
+
+    def _log(self, what: str, details: dict[str, Any]) -> None:
+        if self._engine.dialect.name == "postgresql":  # writers take turns, so that the chain has no fork
+            self._connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4242)")
+        last = self._connection.execute(sa.select(log.c.hash).order_by(log.c.id.desc()).limit(1)).scalar() or GENESIS
+        entry = {"at": now(), "who": who(), "what": what, "details": json.dumps(details, sort_keys=True)}
+        self._connection.execute(log.insert().values(**entry, previous=last, hash=_chained(last, entry)))
+
+    def log_entries(self) -> Iterator[dict[str, Any]]:
+        """Every entry of the log, oldest first."""
+        last = 0
+        while page := self._read(sa.select(log).where(log.c.id > last).order_by(log.c.id).limit(1000)):
+            for r in page:
+                yield {**r._mapping, "details": json.loads(r.details)}
+            last = page[-1].id
+
+    def check_log(self) -> int:
+        """Number of log entries; each must continue the hash of the one before, else FacewitnessError is raised."""
+        last, count = GENESIS, 0
+        for r in self._read(sa.select(log).order_by(log.c.id)):
+            entry = {k: getattr(r, k) for k in ("at", "who", "what", "details")}
+            if r.previous != last or r.hash != _chained(last, entry):
+                raise FacewitnessError(f"entry {r.id} of the log was changed or one before it is missing.")
+            last, count = r.hash, count + 1
+        return count
+
+    # reviews ---------------------------------------------------------------------------------------------------
+
+    def review(self, number: int, decision: str, *, note: str = "", author: str = "") -> dict[str, Any]:
+        """Add an analyst's decision (confirm, reject, escalate or note) beside a result, which stays as it is."""
+        if decision not in DECISIONS:
+            raise UsageError(f"a decision is one of {', '.join(DECISIONS)}, not {decision!r}.")
+        if decision == "note" and not note.strip():
+            raise UsageError("a note needs its text.")
+        if self.row(number) is None:
+            raise UsageError(f"there is no result {number}.")
+        entry = {"result": number, "decision": decision, "note": note, "author": author or who(), "at": now()}
+        with self._lock:
+            self._connection.execute(reviews.insert().values(**entry))
+            self.note("reviewed", **entry)
+        return entry
+
+    def reviews_of(self, number: int) -> list[dict[str, Any]]:
+        """The decisions on one result, oldest first."""
+        found = self._read(sa.select(reviews).where(reviews.c.result == number).order_by(reviews.c.id))
+        return [{k: v for k, v in r._mapping.items() if k != "id"} for r in found]
+
+
+def read_rows(where: Path | str) -> Iterator[dict[str, Any]]:
+    """Every stored row of a folder of results, with its reviews."""
+    with open_store(where, read_only=True) as store:
+        for row in store.rows():
+            yield {**row, "reviews": store.reviews_of(row["result"])}
+
+
+def _engine(url: str, path: Path | None, read_only: bool) -> sa.Engine:
+    if path is None:
+        return sa.create_engine(url)
+    mode = "ro" if read_only else "rwc"
+    name = path.absolute().as_uri().removeprefix("file://")
+    engine = sa.create_engine(
+        f"sqlite:///file:{name}?mode={mode}&uri=true",
+        connect_args={"timeout": 60, "check_same_thread": False, "isolation_level": None},
+        poolclass=sa.pool.StaticPool,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _settings(connection: Any, _record: Any) -> None:
+        if not read_only:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA cache_size=-64000")
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _chained(previous: str, entry: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([previous, entry], sort_keys=True).encode()).hexdigest()
+
+
+def _not_writable(where: Path | str, error: Exception) -> FacewitnessError:
+    why = str(getattr(error, "orig", None) or error).split("\n")[0]
+    return UsageError(
+        f"the results at {where} cannot be written ({why}); what was stored before is kept: "
+        "mend that or choose another --out, then run the same command again."
+    )

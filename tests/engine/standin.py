@@ -1,0 +1,52 @@
+"""A detector for tests: reads a few bytes, obeys what the file says, and gives a row. Loaded by worker processes by name."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from facewitness.errors import MissingPieceError, UnreadableInputError
+
+
+def scan(path: Path, *, pause_s: float = 0.0, model: Path | None = None) -> dict:
+    """The file's text is a command: what goes wrong, or else a score; every scan leaves a mark in SCANNED."""
+    if mark := os.environ.get("STANDIN_SCANNED"):
+        with open(mark, "a") as f:  # noqa: PTH123
+            f.write(f"{os.getpid()} {path.name!r}\n")
+    time.sleep(pause_s)
+    words = path.read_bytes()[:100].decode("utf-8", "replace").split()
+    command = words[0] if words else ""
+    if command == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if command == "abort":
+        os.abort()
+    if command == "hang":
+        time.sleep(1000)
+    if command == "spin":
+        while True:
+            pass
+    if command == "eat":
+        hoard = []
+        while True:
+            hoard.append(b"x" * 10_000_000)
+    if command == "raise":
+        raise ValueError("two\nlines")
+    if command == "chatter":
+        print("{'not': 'a row'}")
+        os.write(1, b"noise on stdout\n")
+    if command == "grow":
+        with path.open("ab") as f:
+            f.write(b"more")
+    if command == "unreadable":
+        raise UnreadableInputError(f"{path.name} is not a video.")
+    score = (len(path.read_bytes()) % 100) / 100
+    return {
+        "path": str(path), "sha256": None, "status": "ok", "error": None, "duration_s": 1.0, "fps": 25.0, "width": 64,
+        "height": 64, "verdict": "manipulated" if score > 0.5 else "no_evidence", "p_fake": score,
+        "reasons": [{"cue": "length", "text": "It is as long as it is.", "start_s": None, "end_s": None}], "faces": [],
+        "provenance": None, "model": {"id": "standin", "sha256": "0" * 64}, "seconds": 0.01,
+    }  # fmt: skip
+
+
+def missing(path: Path) -> dict:
+    raise MissingPieceError("a piece is missing; fetch it.")
