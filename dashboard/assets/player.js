@@ -146,6 +146,8 @@ class Player {
     for (const input of this.root.querySelectorAll("[data-set]")) input.addEventListener("input", () => this.set(input.dataset.set, input.value));
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.timelineEvents();
+    this.onAsked = (event) => this.stretch(event.detail.t, event.detail.e);
+    window.addEventListener("facewitness-seek", this.onAsked);
     this.observer = new ResizeObserver(() => this.layout());
     this.observer.observe(this.root);
     const step = () => { if (this.closed) return; this.everyFrame(); requestAnimationFrame(step); };
@@ -271,6 +273,12 @@ class Player {
     if (next > 0) { this.rate = next; this.play(); this.root.querySelector("[data-set=rate]").value = String(next); }
     else if (next < 0) { this.pause(); this.reverse = -next; this.reverseFrom = { t: this.time, at: performance.now() }; }
     else this.pause();
+  }
+
+  stretch(start, end) { // go there, and loop it where it lasts
+    if (!Number.isFinite(start)) return;
+    if (end > start) { this.loop = [start, Math.max(end, start + 2 / this.fps)]; this.looping = true; }
+    this.toggles(); this.seek(start);
   }
 
   toStretch(way) {
@@ -446,7 +454,7 @@ class Player {
     }
     for (const s of [...lane.series].sort((a, b) => (a.role === "driver") - (b.role === "driver"))) {
       c.strokeStyle = this.colours[s.role] || this.colours.plain; c.lineWidth = s.role === "reenactment" ? 2 : 1.5; c.lineJoin = "round";
-      c.setLineDash(s.role === "driver" ? [5, 3] : []);
+      c.setLineDash(s.role === "driver" ? [7, 6] : []);
       c.beginPath();
       const from = Math.max(0, indexAt(s.t, this.view[0])), to = Math.min(s.t.length - 1, indexAt(s.t, this.view[1]) + 1);
       for (let k = from, pen = false; k <= to; k++) {
@@ -500,7 +508,7 @@ class Player {
       chip.type = "button";
       chip.append(element("b", "", `${clock(s.start_s)} – ${clock(s.end_s)}`), ` ${s.text}`);
       chip.title = "Go there and loop it";
-      chip.addEventListener("click", () => { this.loop = [s.start_s, Math.max(s.end_s, s.start_s + 2 / this.fps)]; this.looping = true; this.toggles(); this.seek(s.start_s); });
+      chip.addEventListener("click", () => this.stretch(s.start_s, s.end_s));
       return chip;
     }));
   }
@@ -532,7 +540,7 @@ class Player {
     }, { passive: false });
   }
 
-  close() { this.closed = true; this.observer.disconnect(); this.screens.forEach((s) => s.close()); }
+  close() { this.closed = true; window.removeEventListener("facewitness-seek", this.onAsked); this.observer.disconnect(); this.screens.forEach((s) => s.close()); }
 }
 
 export default function ({ parentElement, data, setTriggerValue }) {

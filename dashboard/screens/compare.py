@@ -1,0 +1,111 @@
+"""Real, reenacted and detected side by side: players kept in step over one timeline, and why the verdicts are so."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from facewitness.dashboard import lanes, player, proxy, views, words
+from facewitness.dashboard.clips import ROLES, ReportClip, demo_clip, read_demo
+from facewitness.dashboard.fragment import part
+from facewitness.dashboard.screens import shell
+from facewitness.media import probe
+
+
+def show() -> None:
+    """Draw the page."""
+    folder = shell.results_folder()
+    shell.heading(
+        "Compare",
+        "Target, driver and result at the same moment, over the same curves. Shaded stretches look manipulated.",
+    )
+    if not (folder / "demo.json").is_file():
+        shell.nothing_yet(f"There is no demo in {folder} yet. This makes one, in a few minutes:", "facewitness demo")
+        return
+    clips = demo_clips(folder, (folder / "demo.json").stat().st_mtime_ns)
+    if not clips:
+        shell.nothing_yet(
+            f"The clips that {folder / 'demo.json'} names are gone. This makes them again:", "facewitness demo"
+        )
+        return
+    players(clips, key="compare")
+    explanations(clips)
+
+
+@st.cache_data(show_spinner="Reading the demo", max_entries=4)
+def demo_clips(folder: Path, changed: int) -> list[ReportClip]:
+    """The clips of a demo without stills, driver first; ``changed`` tells the cache when to read again."""
+    del changed
+    demo = read_demo(folder)
+    clips = [c for role in ROLES if (c := demo_clip(folder, demo, role, stills=0)) is not None]
+    return sorted(clips, key=lambda c: ("driver", "reenactment", "target").index(c.role))
+
+
+@st.cache_data(show_spinner="Preparing the video for the browser", max_entries=256)
+def prepared(path: Path, changed: int) -> tuple[Path, float, float, bool]:
+    """The file to play, its frame rate and duration, and whether it has sound."""
+    del changed
+    played = proxy.playable(path)
+    info = probe(played)
+    return played, float(info.frame_rate) or 25.0, info.duration_s, info.audio_codec is not None
+
+
+def players(clips: Sequence[ReportClip], *, key: str, segments: Sequence[Mapping[str, Any]] | None = None) -> None:
+    """Mount the players of some clips with all their curves; the segments are those of stretches() by default."""
+    shown, rates, durations = [], [], []
+    for clip in clips:
+        played, fps, duration, sound = prepared(clip.path, clip.path.stat().st_mtime_ns)
+        rates.append(fps)
+        durations.append(duration)
+        role = words.word(words.ROLES, clip.role).name if clip.role in words.ROLES else "Clip"
+        shown.append(
+            player.clip_data(
+                played,
+                role=clip.role,
+                title=role,
+                name=clip.name or clip.path.name,
+                row=clip.row if isinstance(clip.row, Mapping) else None,
+                traces=clip.traces,
+                duration_s=duration,
+                sound=sound,
+            )
+        )
+    player.show(
+        shown,
+        lanes.clip_lanes(clips),
+        key=key,
+        segments=stretches(clips) if segments is None else segments,
+        fps=max(rates),
+        duration_s=max(durations),
+    )
+
+
+def stretches(clips: Sequence[ReportClip]) -> list[dict[str, Any]]:
+    """Suspicious segments of the reenactment (else of every clip) with a short text, in order of time."""
+    of = [c for c in clips if c.role == "reenactment"] or clips
+    found = []
+    for clip in of:
+        row = clip.row if isinstance(clip.row, Mapping) else {}
+        for face in row.get("faces") or []:
+            for s in face.get("segments") or []:
+                text = f"{words.cue_name(str(s.get('cue', '')))} {float(s.get('score') or 0):.2f}"
+                found.append({"start_s": float(s["start_s"]), "end_s": float(s["end_s"]), "text": text})
+    return sorted(found, key=lambda s: (s["start_s"], s["end_s"]))
+
+
+def explanations(clips: Sequence[ReportClip]) -> None:
+    """Reasons, cues and provenance, one column per clip."""
+    for column, clip in zip(st.columns(len(clips), gap="medium"), clips, strict=True):
+        view = views.clip_view(clip)
+        with column:
+            part("summary", view)
+            if view["faces"]:
+                with st.expander("Cues"):
+                    for face in view["faces"]:
+                        part("face", {**face, "chart": ""})
+            with st.expander("Provenance"):
+                part("audit", view["audit"])
+            if view["label"]:
+                with st.expander("What was made"):
+                    part("rows", view["label"])

@@ -1,0 +1,8 @@
+"""The scan page."""
+
+from facewitness.dashboard.screens import shell
+
+
+def show() -> None:
+    """Draw the page."""
+    shell.heading("Scan")
