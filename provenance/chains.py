@@ -11,16 +11,26 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from facewitness.provenance.policy import Policy
 
 MAX_CHAIN = 10
+READABLE_USAGES = tuple(
+    x509.ObjectIdentifier(oid)
+    for oid in (
+        "1.3.6.1.5.5.7.3.4",  # emailProtection
+        "1.3.6.1.5.5.7.3.36",  # documentSigning
+        "1.3.6.1.4.1.62558.2.1",  # c2pa-kp-claimSigning
+        "1.3.6.1.4.1.311.76.59.1.9",  # claim signing of one vendor, on the public trust list
+    )
+)
+"""Extended key usages with which a certificate may sign claims (C2PA 2.2, 14.5.1; public trust configuration)."""
 
 
 def read_chain(ders: Iterable[bytes]) -> list[x509.Certificate]:
     """Certificates from DER; raises ValueError at the first that is malformed."""
-    return [x509.load_der_x509_certificate(der) for der in ders]
+    return [_certificate(der) for der in ders]
 
 
 def voucher(chain: Sequence[x509.Certificate], policy: Policy, at: datetime.datetime) -> str | None:
@@ -43,6 +53,17 @@ def valid_at(chain: Sequence[x509.Certificate], at: datetime.datetime) -> bool:
     return all(_valid(c, at) for c in chain)
 
 
+def may_sign(leaf: x509.Certificate) -> bool:
+    """Whether a certificate's extended key usage is for claims; the library also accepts one for time stamps."""
+    try:
+        usages = set(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    barred = {ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE, ExtendedKeyUsageOID.TIME_STAMPING}
+    return bool(usages & set(READABLE_USAGES)) and not usages & barred
+
+
+@lru_cache(maxsize=1024)
 def describe(cert: x509.Certificate) -> dict[str, Any]:
     """A certificate in plain values: names, serial, validity, SHA-256."""
     return {
@@ -62,7 +83,7 @@ def _leads_to(chain: Sequence[x509.Certificate], anchors: tuple[x509.Certificate
         if not _valid(current, at):
             return False
         if any(current == a or (_valid(a, at) and _issued(current, a, depth)) for a in anchors):
-            return depth > 0 or current not in anchors or len(chain) == 1
+            return True
         following = next((c for c in rest if _issued(current, c, depth)), None)
         if following is None:
             return False
@@ -71,6 +92,12 @@ def _leads_to(chain: Sequence[x509.Certificate], anchors: tuple[x509.Certificate
     return False
 
 
+@lru_cache(maxsize=1024)
+def _certificate(der: bytes) -> x509.Certificate:
+    return x509.load_der_x509_certificate(der)
+
+
+@lru_cache(maxsize=4096)
 def _issued(cert: x509.Certificate, issuer: x509.Certificate, below: int) -> bool:
     """Whether ``issuer`` is an authority that issued ``cert``, with ``below`` authorities allowed under it."""
     if cert.issuer != issuer.subject:

@@ -16,7 +16,7 @@ _STEERING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def visible(value: Any, limit: int = 300) -> str:
-    """Text for a terminal or a page: one line, controls and direction marks written out, cut at ``limit`` characters."""
+    """Text for a terminal or a page: one line, controls and direction marks written out, cut at ``limit``."""
     text = value if isinstance(value, str) else str(value)
     left = len(text) - limit
     shown = "".join(_shown(c) for c in text[:limit])

@@ -8,7 +8,7 @@ import json
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from facewitness.provenance import chains, cose
 from facewitness.provenance.audit import Audit, Code
@@ -21,7 +21,9 @@ from facewitness.provenance.policy import Policy, moment
 MAX_INGREDIENT_DEPTH = 16
 MAX_INGREDIENTS = 256
 UNTRUSTED = "signingCredential.untrusted"
-_TRUST_CODES = {UNTRUSTED, "signingCredential.trusted"}
+TRUSTED = "signingCredential.trusted"
+_TRUST_CODES = {UNTRUSTED, TRUSTED}
+_TIMELY = {"claimSignature.insideValidity", "claimSignature.outsideValidity", "signingCredential.expired"}
 _AI_WORDS = {
     "trainedAlgorithmicMedia": "generated", "trainedAlgorithmicData": "generated",
     "compositeWithTrainedAlgorithmicMedia": "edited", "compositeSynthetic": "edited",
@@ -56,10 +58,10 @@ def examine(path: Path, policy: Policy, context: Any, *, sidecar: Path | None = 
 def _examine(audit: Audit, path: Path, kind: str, policy: Policy, context: Any, sidecar: Path | None) -> Audit:
     from c2pa import C2paError, Reader
 
-    digest = _Digest(path)
-    store = sidecar.read_bytes() if sidecar else None
+    content = _Content(path)
     try:
-        with path.open("rb") as f, Reader(kind, f, store, context=context) as reader:
+        store = sidecar.read_bytes() if sidecar else None
+        with content.open() as f, Reader(kind, f, store, context=context) as reader:
             report = json.loads(reader.json())
             raw = _store(reader, report["active_manifest"])
             remote = reader.get_remote_url()
@@ -70,7 +72,7 @@ def _examine(audit: Audit, path: Path, kind: str, policy: Policy, context: Any, 
         found = _refused(audit, str(e))
     except (OSError, KeyError, ValueError, RecursionError) as e:
         found = replace(audit, state="invalid", error=f"the manifest cannot be made sense of ({type(e).__name__})")
-    found = replace(found, sha256=digest.result())
+    found = replace(found, sha256=content.sha256())
     if kind in BMFF and found.state in ("trusted", "untrusted", "invalid"):
         with contextlib.suppress(OSError, ValueError):
             found = replace(found, extra_boxes=tuple(extra_boxes(path)))
@@ -88,10 +90,13 @@ def _judge(audit: Audit, report: dict[str, Any], raw: bytes, policy: Policy) -> 
     stamped = _has(codes, "timeStamp.validated") and _has(codes, "timeStamp.trusted")
     signed_at = (manifest.get("signature_info") or {}).get("time")
     when = moment(signed_at) if stamped and signed_at else moment(audit.validated_at)
+    url = f"self#jumbf=/c2pa/{active}/c2pa.signature"
+    listed = chains.voucher(chain, policy, when)
     if policy.at and not stamped:
-        state, codes = _as_of(state, codes, chain, when)
-    listed = chains.voucher(chain, policy, when) if state in ("trusted", "untrusted") else None
-    state, codes = _trust(state, codes, listed, signer, policy, active)
+        state, codes = _as_of(state, codes, chain, when, listed, url)
+    if chain and not chains.may_sign(chain[0]) and state != "invalid":
+        state, codes = "invalid", [*codes, _code("signingCredential.invalid", url, "failure")]
+    state, codes = _trust(state, codes, listed, signer, policy, url)
     claims = _claims(manifest)
     return replace(
         audit,
@@ -110,35 +115,35 @@ def _judge(audit: Audit, report: dict[str, Any], raw: bytes, policy: Policy) -> 
 
 
 def _trust(
-    state: str, codes: list[Code], listed: str | None, signer: dict[str, Any] | None, policy: Policy, active: str
+    state: str, codes: list[Code], listed: str | None, signer: dict[str, Any] | None, policy: Policy, url: str
 ) -> tuple[str, list[Code]]:
-    url = f"self#jumbf=/c2pa/{active}/c2pa.signature"
+    """Take trust back where no list of signers vouches, give it where the policy allows the certificate itself."""
     if state == "trusted" and listed is None:
-        codes = [c for c in codes if c.code != "signingCredential.trusted"]
-        codes += [_code(UNTRUSTED, url, "failure"), _code("org.facewitness.trust.wrongKind", url, "failure")]
-        state = "untrusted"
+        wrong = [_code(UNTRUSTED, url, "failure"), _code("org.facewitness.trust.wrongKind", url, "failure")]
+        state, codes = "untrusted", [*_without(codes, _TRUST_CODES), *wrong]
+    elif state == "untrusted" and listed == "allowed" and _failures(codes) <= {UNTRUSTED}:
+        state, codes = "trusted", [*_without(codes, _TRUST_CODES), _code(TRUSTED, url, "success")]
     if state == "trusted" and policy.only_signers:
         names = {(signer or {}).get(k) for k in ("sha256", "common_name", "organisation")}
         if not names & set(policy.only_signers):
-            codes = [*codes, _code("signingCredential.notOnList", url, "failure")]
-            state = "untrusted"
+            state, codes = "untrusted", [*codes, _code("signingCredential.notOnList", url, "failure")]
     return state, codes
 
 
-def _as_of(state: str, codes: list[Code], chain: list[Any], when: datetime.datetime) -> tuple[str, list[Code]]:
-    """Replace what the library said of validity now by what holds at the stated time."""
-    url = next((c.url for c in codes if c.code.startswith(("claimSignature", "signingCredential"))), "")
-    timely = {"claimSignature.insideValidity", "claimSignature.outsideValidity", "signingCredential.expired"}
-    was_expired = any(c.code in timely and c.kind == "failure" for c in codes)
-    kept = [c for c in codes if c.code not in timely]
-    if not chains.valid_at(chain, when):
-        return "invalid", [*kept, _code("signingCredential.expired", url, "failure")]
-    kept.append(_code("claimSignature.insideValidity", url, "success"))
-    if was_expired and state == "invalid":
-        failures = {c.code for c in kept if c.kind == "failure"}
-        if failures <= _TRUST_CODES:
-            state = "untrusted" if UNTRUSTED in failures else "trusted"
-    return state, kept
+def _as_of(
+    state: str, codes: list[Code], chain: list[Any], when: datetime.datetime, listed: str | None, url: str
+) -> tuple[str, list[Code]]:
+    """Replace what the library said of validity and trust now by what holds at the stated time."""
+    others = _without(codes, _TIMELY)
+    if not chain or not chains.valid_at(chain, when):
+        return "invalid", [*others, _code("signingCredential.expired", url, "failure")]
+    others.append(_code("claimSignature.insideValidity", url, "success"))
+    if state != "invalid" or not _failures(others) <= _TRUST_CODES:
+        return state, others
+    kept = _without(others, _TRUST_CODES)
+    if listed is None:
+        return "untrusted", [*kept, _code(UNTRUSTED, url, "failure")]
+    return "trusted", [*kept, _code(TRUSTED, url, "success")]
 
 
 def _refused(audit: Audit, said: str) -> Audit:
@@ -241,7 +246,7 @@ def _ingredients(
         recorded = _codes((i.get("validation_results") or {}).get("activeManifest") or {})
         recorded += [_code(s.get("code", ""), s.get("url", ""), "failure") for s in i.get("validation_status") or []]
         known = report["manifests"].get(manifest) if manifest else None
-        failures = [c for c in (*recorded, *now) if c.kind == "failure"]
+        failures = [c for c in (*_without(recorded, _TRUST_CODES), *now) if c.kind == "failure"]
         signer, chain = _signer(raw, manifest, known) if manifest and known else (None, [])
         inside = []
         if known and manifest not in path and depth < MAX_INGREDIENT_DEPTH:
@@ -280,6 +285,14 @@ def _codes(group: dict[str, Any]) -> list[Code]:
 
 def _code(code: str, url: str, kind: str, detail: str = "") -> Code:
     return Code(code=code, url=url, explanation=explain(code), success=kind != "failure", detail=detail, kind=kind)
+
+
+def _without(codes: list[Code], names: set[str]) -> list[Code]:
+    return [c for c in codes if c.code not in names]
+
+
+def _failures(codes: list[Code]) -> set[str]:
+    return {c.code for c in codes if c.kind == "failure"}
 
 
 def _has(codes: list[Code], code: str) -> bool:
@@ -321,22 +334,28 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-class _Digest:
-    """A file's SHA-256, taken beside the validation where the file is large enough for a second core to pay."""
+class _Content:
+    """A file's bytes and their SHA-256: a small file is read once, a large one is hashed beside its validation."""
 
-    THREAD_BYTES = 4 << 20
+    SMALL_BYTES = 4 << 20
 
     def __init__(self, path: Path):
-        self._path, self._thread = path, None
-        if path.stat().st_size >= self.THREAD_BYTES:
-            self._thread = threading.Thread(target=self._run, daemon=True)
+        self._path, self._bytes, self._digest = path, b"", ""
+        self._thread: threading.Thread | None = None
+        if path.stat().st_size <= self.SMALL_BYTES:
+            self._bytes = path.read_bytes()
+        else:
+            self._thread = threading.Thread(target=self._hash, daemon=True)
             self._thread.start()
 
-    def _run(self) -> None:
-        self._value = _sha256(self._path)
+    def open(self) -> BinaryIO:
+        return self._path.open("rb") if self._thread else io.BytesIO(self._bytes)
 
-    def result(self) -> str:
+    def sha256(self) -> str:
         if self._thread is None:
-            return _sha256(self._path)
+            return hashlib.sha256(self._bytes).hexdigest()
         self._thread.join()
-        return self._value
+        return self._digest
+
+    def _hash(self) -> None:
+        self._digest = _sha256(self._path)

@@ -1,6 +1,7 @@
 """Audits as JSON, JSON lines, CSV, a page and lines of text; each takes rows as they come and holds none of them."""
 
 import csv
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -120,7 +121,7 @@ class Csv:
 
 
 class Page:
-    """A self-contained page: no script runs in it (a policy in the page forbids it), every text is escaped and inert."""
+    """A self-contained page: a policy inside it forbids every script, and every text is escaped and inert."""
 
     def __init__(self, out: TextIO, policy: Policy):
         self._out, self._number = out, 0

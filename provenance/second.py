@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def with_opinion(audit: Audit, said: dict[str, Any]) -> Audit:
     return replace(audit, second_opinion=said, codes=(*audit.codes, finding))
 
 
-def _state(report: dict[str, Any]) -> str:
+def _state(report: Mapping[str, Any]) -> str:
     if not report.get("present"):
         return "absent"
     if report.get("integrity") != "valid":

@@ -3,21 +3,22 @@
 from collections.abc import Iterable
 from typing import Any
 
+from facewitness.provenance.chains import READABLE_USAGES
 from facewitness.provenance.policy import Anchors
 
-TRUST_CONFIG = "1.3.6.1.5.5.7.3.4\n1.3.6.1.5.5.7.3.36\n1.3.6.1.4.1.62558.2.1\n"
-"""Extended key usages a signer may have: emailProtection, documentSigning, c2pa-kp-claimSigning (C2PA 2.2, 14.5.1)."""
+TRUST_CONFIG = "".join(f"{usage.dotted_string}\n" for usage in READABLE_USAGES)
+"""Extended key usages a signer may have, in the form the library reads."""
 
 _KINDS = {"signers": "manifest", "time-stamps": "tsa"}
 _KNOWN = {
     "verify": {"verify_after_sign", "remote_manifest_fetch", "ocsp_fetch", "verify_trust", "verify_timestamp_trust"},
-    "trust": {"anchors", "trust_config", "allowed_list"},
+    "trust": {"anchors", "trust_config"},
     "builder": {"thumbnail", "bmff_hash_exclude_free_and_skip_boxes"},
     "core": {"max_decompressed_manifest_size_in_mb", "backing_store_memory_threshold_in_mb"},
 }
 
 
-def library_settings(anchors: Iterable[Anchors], *, allowed_pem: str = "", online: bool = False) -> dict[str, Any]:
+def library_settings(anchors: Iterable[Anchors], *, online: bool = False) -> dict[str, Any]:
     """Settings for reading and signing: nothing is fetched unless ``online``, no thumbnail made, padding hashed."""
     trust: dict[str, Any] = {
         "anchors": [
@@ -25,8 +26,6 @@ def library_settings(anchors: Iterable[Anchors], *, allowed_pem: str = "", onlin
         ],
         "trust_config": TRUST_CONFIG,
     }
-    if allowed_pem:
-        trust["allowed_list"] = allowed_pem
     return _checked(
         {
             "verify": {

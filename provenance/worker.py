@@ -25,7 +25,7 @@ def main() -> None:
     from facewitness.provenance.settings import library_context, library_settings
 
     policy = Policy.from_wire(json.loads(sys.stdin.readline()))
-    context = library_context(library_settings(policy.anchors, allowed_pem=policy.allowed_pem, online=policy.online))
+    context = library_context(library_settings(policy.anchors, online=policy.online))
     _limit_memory(policy.memory_budget_mb)
     for line in sys.stdin:
         try:

@@ -61,8 +61,8 @@ def sign(
     from facewitness.provenance.inert import visible
 
     request = requests.SignRequest(
-        file=file, out=out, kind=kind, parent=parent, ingredients=tuple(ingredient or ()), clip=clip, key=key, cert=cert,
-        sign_command=sign_command, time_stamp_url=time_stamp or None, sidecar=sidecar, title=title,
+        file=file, out=out, kind=kind, parent=parent, ingredients=tuple(ingredient or ()), clip=clip, key=key,
+        cert=cert, sign_command=sign_command, time_stamp_url=time_stamp or None, sidecar=sidecar, title=title,
         description=description, training=training, assertions=tuple(assertion or ()), thumbnail=thumbnail, force=force,
     )  # fmt: skip
     signed = requests.sign(request)
