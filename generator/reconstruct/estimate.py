@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, gaussian_filter1d
 
 from facewitness.errors import UnreadableInputError
 from facewitness.faces import landmarks as lm
@@ -38,8 +39,10 @@ POSE_POINTS = 160
 SMOOTH_FRAMES = 1.0
 TURN_STEP_RAD, SHIFT_STEP_CM, MODE_STEP, LID_STEP, GAZE_STEP_RAD = 0.02, 0.25, 0.5, 0.12, 0.06
 """What counts as movement rather than noise between neighbouring frames."""
-EYE_SHUT = 0.65
+EYE_SHUT = 0.5
 """Above this closure the iris is not seen and gaze is carried over."""
+VERGENCE_FRAMES, VERGENCE_RAD = 4.0, (np.radians([-5.0, -2.0]), np.radians([5.0, 2.0]))
+"""Eyes turn against each other slowly and little: smoothing in frames, limits of half the difference in yaw, pitch."""
 CENTRE_PRIOR_CM, GAZE_PRIOR_RAD = 0.06, 0.10
 """How far an eyeball may lie from where anatomy puts it, and how far from the camera people look on average."""
 
@@ -65,8 +68,9 @@ def reconstruct(track: FaceTrack) -> Performance:
     sure = _frontal(pose)
     opened, closed = eye.lid_range(opening, sure)
     lids = eye.lid_closure(opening, opened, closed)
-    eyeballs = _eyeballs(seen, shape, pose, camera, sure & (lids.max(1) < 0.4))
-    gaze = _gaze(seen, eyeballs, pose, camera, lids)
+    irises = seen.irises - eye.corner_shift(seen, shape, pose, camera, sure & (lids.max(1) < 0.4))[:, :, None]
+    eyeballs = _eyeballs(irises, shape, pose, camera, sure & (lids.max(1) < 0.4))
+    gaze = _gaze(irises[:, :, 0], eyeballs, pose, camera, lids)
     identity = Identity(
         neutral=shape.astype(np.float32),
         eyeballs=eyeballs.astype(np.float32),
@@ -136,17 +140,16 @@ def _frontal(pose: Pose) -> NDArray[np.bool_]:
     return good if good.sum() >= max(10, 0.1 * len(good)) else turned.max(1) <= np.percentile(turned.max(1), 60)
 
 
-def _eyeballs(seen: FaceTrack, shape: NDArray, pose: Pose, camera: Camera, sure: NDArray) -> NDArray[np.float64]:
+def _eyeballs(irises: NDArray, shape: NDArray, pose: Pose, camera: Camera, sure: NDArray) -> NDArray[np.float64]:
     """(2, 4) centre and radius: where anatomy puts them, moved towards making the person look at the camera on average."""
     centres = eye_centres(shape)
     if sure.sum() < MIN_FRAMES:
         sure = np.ones(len(sure), bool)
-    radius = eye.iris_radius_cm(seen.irises, centres, pose, camera, sure) / (lm.IRIS_DIAMETER_CM / 2)
+    radius = eye.iris_radius_cm(irises, centres, pose, camera, sure) / (lm.IRIS_DIAMETER_CM / 2)
     radius = EYEBALL_RADIUS_CM * float(np.clip(radius, 0.8, 1.25))
     centres[:, 2] += radius - EYEBALL_RADIUS_CM
     reach = radius * IRIS_DEPTH
-    irises = seen.irises[:, :, 0]
-    offsets = eye.iris_offsets(irises, centres, pose, camera, reach)
+    offsets = eye.iris_offsets(irises[:, :, 0], centres, pose, camera, reach)
     # gaze to the camera, in the head frame, as an offset of the iris
     to_camera = -(pose.translation[:, None] @ pose.rotation)[:, 0]
     expected = reach * to_camera[:, :2] / np.linalg.norm(to_camera, axis=1, keepdims=True)
@@ -159,18 +162,27 @@ def _eyeballs(seen: FaceTrack, shape: NDArray, pose: Pose, camera: Camera, sure:
     return np.concatenate([centres, np.full((2, 1), radius)], 1)
 
 
-def _gaze(seen: FaceTrack, eyeballs: NDArray, pose: Pose, camera: Camera, lids: NDArray) -> NDArray[np.float64]:
-    angles, missed = eye.gaze_angles(seen.irises[:, :, 0], eyeballs, pose, camera)
-    weight = visibility(pose.rotation) * (1 - lids) * np.where(missed, 0.1, 1.0)
-    weight = np.where(lids > EYE_SHUT, 1e-3, weight) + 1e-6
+def _gaze(irises: NDArray, eyeballs: NDArray, pose: Pose, camera: Camera, lids: NDArray) -> NDArray[np.float64]:
+    """Yaw and pitch (T, 2, 2) in radians: what both eyes do together quickly, what they do apart slowly."""
+    angles, missed = eye.gaze_angles(irises, eyeballs, pose, camera)
+    hidden = _near(lids > EYE_SHUT)
+    weight = visibility(pose.rotation) * np.clip(1 - lids, 0.05, 1) * np.where(missed, 0.1, 1.0)
+    weight = np.where(hidden, 1e-4, weight)
     common = (angles * weight[..., None]).sum(1) / weight.sum(1)[:, None]
-    shut = lids.min(1) > EYE_SHUT
-    common = fill(common, ~shut) if not shut.all() else common
+    shut = hidden.all(1)
+    if not shut.all():
+        common = fill(common, ~shut)
     common = smooth(common, frames=SMOOTH_FRAMES, step=GAZE_STEP_RAD)
-    apart = np.where(shut[:, None, None], 0, angles - common[:, None])
-    apart = np.clip(smooth(apart, frames=3.0, step=0.5), -0.12, 0.12)
-    apart -= apart.mean(1, keepdims=True)
-    return common[:, None] + apart
+    apart = (angles[:, 1] - angles[:, 0]) / 2
+    poor = hidden.any(1) | missed.any(1)
+    apart = fill(apart, ~poor) if not poor.all() else apart * 0
+    apart = np.clip(gaussian_filter1d(apart, VERGENCE_FRAMES, axis=0, mode="nearest"), *VERGENCE_RAD)
+    return np.stack([common - apart, common + apart], 1)
+
+
+def _near(shut: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``shut`` (T, 2) with the frame before and after: a lid on its way hides the iris too."""
+    return np.asarray(binary_dilation(shut, np.ones((3, 1), bool)))
 
 
 def _ranges(

@@ -11,10 +11,16 @@ from facewitness.generator.reconstruct.solve import Pose
 
 CONTOUR_UPPER, CONTOUR_LOWER = (11, 12, 13), (3, 4, 5)
 """Among the 71 points of the iris model: the middles of the upper and the lower lid, pairwise opposite."""
+CONTOUR_CORNERS = (0, 8)
 MESH_SHARE = 0.3
 """Weight of the mesh's own lids beside those of the iris model (judged by their agreement with a third tracker)."""
 CLOSED_RATIO, OPEN_RATIO = 0.07, 0.36
 """Opening over width of a closed and of an open eye, population, as the iris model sees them."""
+BLINKED = 0.5
+"""An eye whose opening fell below this share of its open state has blinked in the clip."""
+CORNER_SHARE = 0.75
+"""How far the eyeball follows the eye's corners, as the iris model sees them, rather than the rigid head: they share the
+crop and therefore the error. Chosen on six real clips by agreement with a third tracker."""
 EYE_DEPTH_CM = 0.95
 """The eyeball's centre lies this far behind the middle of the line between the corners."""
 IRIS_BIAS = 1.0
@@ -57,9 +63,10 @@ def lid_range(opening: NDArray, good: NDArray) -> tuple[NDArray, NDArray]:
     opened = np.percentile(seen, 60, axis=0)
     # in a drowsy or grimacing clip the eye is open for less than half of the time
     opened = np.maximum(opened, np.minimum(np.percentile(seen, 95, axis=0) * 0.85, opened * 1.25))
-    least = np.percentile(seen, 0.5, axis=0)
+    # the deepest blink closes the eye; the second-lowest frame, because one may be a mistake
+    least = np.sort(seen, axis=0)[min(1, len(seen) - 1)]
     ratio = CLOSED_RATIO / OPEN_RATIO
-    closed = np.where(least < 0.5 * opened, np.clip(least, 0.05 * opened, 0.32 * opened), ratio * opened)
+    closed = np.where(least < BLINKED * opened, np.maximum(least, 0.05 * opened), ratio * opened)
     return opened, closed
 
 
@@ -109,3 +116,16 @@ def iris_radius_cm(irises: NDArray, centres: NDArray, pose: Pose, camera: Camera
     across = np.linalg.norm(rim[:, :, 0] - rim[:, :, 1], axis=-1)[good]
     depth = ((centres @ np.swapaxes(pose.rotation, 1, 2))[..., 2] + pose.translation[:, 2:])[good] - EYEBALL_RADIUS_CM
     return float(np.median(across * depth / camera.focal_px) / 2 / IRIS_BIAS)
+
+
+def corner_shift(
+    track: FaceTrack, shape: NDArray, pose: Pose, camera: Camera, good: NDArray
+) -> NDArray[np.float64]:
+    """(T, 2, 2) pixels by which each eye's corners lie beside where the rigid head has them, less the clip's median."""
+    points = shape @ np.swapaxes(pose.rotation, 1, 2) + pose.translation[:, None]
+    rigid = points[..., :2] / points[..., 2:] * camera.focal_px + [(camera.width - 1) / 2, (camera.height - 1) / 2]
+    shift = np.empty((len(points), 2, 2))
+    for eye, corners in enumerate(lm.EYE_CORNERS):
+        shift[:, eye] = track.eyes[:, eye, CONTOUR_CORNERS].mean(1) - rigid[:, corners].mean(1)
+    usual = np.median(shift[good] if good.any() else shift, axis=0)
+    return CORNER_SHARE * (shift - usual)
