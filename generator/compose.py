@@ -1,0 +1,150 @@
+"""The base picture before any network: warped canvas, mouth and eyes from the moments that fit them, joined without a seam."""
+
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.faces import landmarks as lm
+from facewitness.generator.render import interpolate, rasterise
+from facewitness.generator.retrieve import Choice
+from facewitness.generator.shapes import Shapes
+from facewitness.generator.warp import grid, held, pull, shell_triangles, shells, warp_map
+
+REACH_CM = {"mouth": (0.2, 1.7), "right_eye": (0.25, 0.9), "left_eye": (0.25, 0.9)}
+"""Distance from lips or lids at which a region begins to give way to the canvas, and at which it is gone."""
+
+
+@cache
+def region_weights() -> dict[str, NDArray[np.float32]]:
+    """Per region (468,): 1 on the region, falling to 0 around it, on the canonical face."""
+    xyz = lm.canonical_xyz()
+    seeds = {"mouth": (*lm.OUTER_LIPS, *lm.INNER_LIPS), "right_eye": lm.RIGHT_EYE, "left_eye": lm.LEFT_EYE}
+    out = {}
+    for region, points in seeds.items():
+        gap = np.linalg.norm(xyz[:, None] - xyz[list(points)][None], axis=-1).min(1)
+        inner, outer = REACH_CM[region]
+        soft = np.clip((outer - gap) / (outer - inner), 0, 1)
+        out[region] = (soft * soft * (3 - 2 * soft)).astype(np.float32)
+    return out
+
+
+class Composer:
+    """Makes base pictures from stored frames, their shapes and the choices of ``retrieve.plan``."""
+
+    def __init__(self, frames: NDArray[np.uint8], shapes: Shapes):
+        """``frames`` (N, S, S, 3) RGB with their ``shapes`` in the same pixels."""
+        self.frames, self.shapes = frames, shapes
+        self.shells = shells(shapes)
+        self.size = frames.shape[1]
+
+    def compose(
+        self, mesh: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]]
+    ) -> NDArray[np.float32]:
+        """(S, S, 3) float32 0..255: the face with ``mesh`` (468, 3) and ``irises`` (2, 2), each region from its choice."""
+        target = self.shell_of(mesh, irises)
+        out = self._faded("canvas", target, choice["canvas"])
+        boxed = self._regions(target, irises, choice)
+        for region, (box, weight, picture) in boxed.items():
+            x0, y0, x1, y1 = box
+            canvas = out[y0:y1, x0:x1]
+            picture = picture + _light_gap(canvas, picture, weight)
+            out[y0:y1, x0:x1] = canvas + weight[..., None] * (picture - canvas)
+        return out
+
+    def _faded(self, region: str, target: NDArray[np.float32], choice: tuple[int, int, float]) -> NDArray[np.float32]:
+        first, second, mix = choice
+        out = pull(self.frames[first], self.map(target, first)).astype(np.float32)
+        if mix > 0 and first != second:
+            other = pull(self.frames[second], self.map(target, second)).astype(np.float32)
+            out += mix * (other - out)
+        return out
+
+    def shell_of(self, mesh: NDArray[np.float32], irises: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(468 + R, 3) the shell of one mesh."""
+        return shells(Shapes(mesh=mesh[None], irises=irises[None]))[0]
+
+    def map(self, target: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+        """(S, S, 2) where stored frame ``index`` holds each pixel of the target shell."""
+        return warp_map(target, self.shells[index], self.size, self.size)
+
+    def _regions(
+        self, target: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]]
+    ) -> dict[str, tuple[tuple[int, int, int, int], NDArray[np.float32], NDArray[np.float32]]]:
+        out = {}
+        for region, weights in region_weights().items():
+            points = target[: lm.POINTS][weights > 0, :2]
+            x0, y0 = np.maximum(np.floor(points.min(0)).astype(int) - 1, 0)
+            x1, y1 = np.minimum(np.ceil(points.max(0)).astype(int) + 2, self.size)
+            if x1 - x0 < 2 or y1 - y0 < 2:
+                continue
+            first, second, mix = choice[region]
+            local = target[: lm.POINTS] - np.array([x0, y0, 0], np.float32)
+            raster = rasterise(local, lm.triangles(), y1 - y0, x1 - x0)
+            side = {"right_eye": 0, "left_eye": 1}.get(region)
+            sources = [first] if mix == 0 or first == second else [first, second]
+            values = [weights[:, None]] + [self.shells[i, : lm.POINTS, :2] - target[: lm.POINTS, :2] for i in sources]
+            drawn = interpolate(raster, lm.triangles(), np.concatenate(values, axis=1))
+            here = grid(y1 - y0, x1 - x0) + np.array([x0, y0], np.float32)
+            pictures = []
+            for k, i in enumerate(sources):
+                where = here + drawn[..., 1 + 2 * k : 3 + 2 * k]
+                if side is not None:
+                    where = where + _iris_shift(here, where, target, irises[side], self.shapes.irises[i, side], side)
+                pictures.append(pull(self.frames[i], where).astype(np.float32))
+            picture = pictures[0] if len(pictures) == 1 else pictures[0] + mix * (pictures[1] - pictures[0])
+            out[region] = (int(x0), int(y0), int(x1), int(y1)), drawn[..., 0], picture
+        return out
+
+
+def _iris_shift(
+    here: NDArray[np.float32], where: NDArray[np.float32], target: NDArray[np.float32], iris: NDArray[np.float32],
+    source_iris: NDArray[np.float32], side: int,
+) -> NDArray[np.float32]:  # fmt: skip
+    """(h, w, 2) correction of a warp inside one eye, so that the source's iris lands where the target's is wanted.
+
+    Full on the iris, falling to nothing at the corners and just outside the lids.
+    """
+    outline = target[list(lm.EYES[side]), :2]
+    outer, inner = target[list(lm.EYE_CORNERS[side]), :2]
+    axis = inner - outer
+    length = float(np.linalg.norm(axis))
+    axis = axis / max(length, 1e-6)
+    normal = np.array([-axis[1], axis[0]], np.float32)
+    offset = here - iris
+    along, across = offset @ axis, offset @ normal
+    radius = 0.2 * length
+    start, end = float((outer - iris) @ axis), float((inner - iris) @ axis)
+    reach = np.where(along < 0, max(-start, radius * 1.5), max(end, radius * 1.5))
+    horizontal = np.clip((reach - np.abs(along)) / np.maximum(reach - radius, 1e-3), 0, 1)
+    heights = (outline - iris) @ normal
+    above, below = max(-heights.min(), radius), max(heights.max(), radius)
+    limit = np.where(across < 0, above, below) + 0.08 * length
+    vertical = np.clip((limit - np.abs(across)) / (0.16 * length), 0, 1)
+    x, y = iris - here[0, 0]
+    nearest = where[
+        int(np.clip(round(float(y)), 0, here.shape[0] - 1)), int(np.clip(round(float(x)), 0, here.shape[1] - 1))
+    ]
+    shift = source_iris - nearest
+    most = 0.18 * length
+    size = float(np.linalg.norm(shift))
+    if size > most:
+        shift = shift * (most / size)
+    return ((horizontal * vertical)[..., None] * shift).astype(np.float32)
+
+
+def _light_gap(
+    canvas: NDArray[np.float32], picture: NDArray[np.float32], weight: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(h, w, 3) slow difference in light between canvas and region, measured where they meet and spread inside."""
+    rim = weight * (1 - weight) * 4
+    rim[weight <= 0] = 0
+    sigma = max(2.0, 0.18 * max(weight.shape))
+    total = cv2.GaussianBlur(rim, (0, 0), sigma)[..., None]
+    return cv2.GaussianBlur((canvas - picture) * rim[..., None], (0, 0), sigma) / np.maximum(total, 1e-4)
+
+
+def at(choices: dict[str, Choice], t: int) -> dict[str, tuple[int, int, float]]:
+    """The choice of every region at frame ``t``."""
+    return {r: (int(c.first[t]), int(c.second[t]), float(c.mix[t])) for r, c in choices.items()}

@@ -1,0 +1,99 @@
+"""Judging an actor: how much of the network to use, and how near its frames come to footage it has not seen."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.faces import landmarks as lm
+from facewitness.generator.metrics import Score, face_mask, fine_energy, psnr
+from facewitness.generator.retrieve import Choice
+from facewitness.generator.shapes import Shapes
+from facewitness.generator.synthesis import Finish, Made1, Refine, Synthesiser
+from facewitness.generator.trainer import VALIDATE_EVERY, Material
+
+WANTED_DETAIL = 0.95
+"""Fine detail aimed at, as a share of the footage's own."""
+MOST_DETAIL = 0.8
+STRENGTHS = (0.0, 0.5, 1.0)
+MOST_FRAMES = 40
+"""Held-out frames looked at for the card."""
+
+
+def choose_finish(material: Material, refine: Refine | None) -> Finish:
+    """The share of the network's change that comes nearest to clips kept from training, and the detail then wanting.
+
+    Without a network, or where it makes the face worse, the base stays as it is: training never makes an actor worse.
+    """
+    clips = np.arange(len(material.given))[VALIDATE_EVERY - 1 :: VALIDATE_EVERY][:12]
+    rows: list[tuple[NDArray, NDArray, NDArray, NDArray]] = []
+    for k in clips:
+        for t in (0, 2):
+            given = material.given[k, t]
+            base, truth = given[..., :3].astype(np.float32), material.truth[k, t].astype(np.float32)
+            refined = base
+            if refine is not None:
+                stacked = np.concatenate([given, material.given[k, max(t - 1, 0), ..., :3]], axis=2)
+                x = np.ascontiguousarray(stacked.transpose(2, 0, 1)[None].astype(np.float32) / 255)
+                refined = refine(x)[0].transpose(1, 2, 0) * 255
+            rows.append((base, refined, truth, face_mask(material.meshes[k, t], base.shape[0])))
+    if not rows:
+        return Finish(strength=1.0 if refine is not None else 0.0)
+    best = 0.0
+    if refine is not None:
+        gains = {s: np.mean([psnr(b + s * (r - b), t, m) for b, r, t, m in rows]) for s in STRENGTHS}
+        best = max(gains, key=lambda s: (round(float(gains[s]), 2), s))
+    pictures = [(b + best * (r - b), t, m) for b, r, t, m in rows]
+    return Finish(strength=best, detail=_detail(pictures))
+
+
+def _detail(pictures: list[tuple[NDArray, NDArray, NDArray]]) -> float:
+    """The smallest gain that gives the faces as much fine detail as wanted."""
+    import cv2
+
+    wanted = WANTED_DETAIL * sum(fine_energy(t, m) for _, t, m in pictures)
+    for gain in np.arange(0, MOST_DETAIL + 0.01, 0.1):
+        have = sum(fine_energy(p + gain * (p - cv2.GaussianBlur(p, (0, 0), 1.0)), m) for p, _, m in pictures)
+        if have >= wanted:
+            return float(round(gain, 2))
+    return MOST_DETAIL
+
+
+def held_out_figures(
+    squares: NDArray[np.uint8], shapes: Shapes, texture: NDArray[np.float32], refine: Refine | None, finish: Finish, *,
+    holdout_from: int, rate: float, most: int = MOST_FRAMES,
+) -> tuple[dict[str, float], list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]]:  # fmt: skip
+    """Self-reenactment of the part held out, from the rest of the footage alone.
+
+    Gives PSNR, SSIM and sharpness (see ``metrics.Score.row``), the correlation of mouth and lid openings with the truth, and
+    (real, made) pairs for the eye.
+    """
+    synthesiser = Synthesiser(squares[:holdout_from], shapes[:holdout_from], texture, refine=refine, finish=finish)
+    wanted = shapes[holdout_from:]
+    choices = synthesiser.plan(wanted)
+    score, pairs = Score(squares.shape[1]), []
+    pairs_of = max(1, most // 2)
+    starts = np.unique(np.linspace(0, max(len(wanted) - 2, 0), pairs_of).astype(int))
+    for start in starts:
+        for k, made in enumerate(made_at(synthesiser, wanted, choices, slice(start, start + 2))):
+            truth = squares[holdout_from + start + k]
+            score.add(made.picture, truth, wanted.mesh[start + k], follows=k == 1)
+        pairs.append((np.asarray(truth), (made.picture + 0.5).astype(np.uint8)))
+    return {k: round(v, 3) for k, v in score.row().items()}, pairs
+
+
+def made_at(synthesiser: Synthesiser, wanted: Shapes, choices: dict[str, Choice], at: slice) -> list[Made1]:
+    """Some consecutive frames of a longer plan."""
+    part = {
+        r: dataclasses.replace(c, first=c.first[at], second=c.second[at], mix=c.mix[at]) for r, c in choices.items()
+    }
+    return list(synthesiser.frames(wanted[at], part))
+
+
+def preview(pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]], most: int = 6) -> NDArray[np.uint8]:
+    """A sheet of held-out frames: real above, made below."""
+    chosen = [pairs[k] for k in np.unique(np.linspace(0, len(pairs) - 1, most).astype(int))]
+    return np.concatenate([np.concatenate([p[row] for p in chosen], axis=1) for row in (0, 1)], axis=0)
+
+
+assert lm.POINTS == 468

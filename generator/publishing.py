@@ -1,0 +1,193 @@
+"""The one way from generated frames to a file: watermarked, encoded, fingerprinted, signed, labelled, written in the ledger.
+
+There is no switch that leaves any of it out. What is made here can be recognised as made.
+"""
+
+import contextlib
+import dataclasses
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness import __version__
+from facewitness.errors import MissingPieceError, UsageError
+from facewitness.files import sha256_file, to_json, whole_file, write_text
+from facewitness.generator.label import Label
+
+if TYPE_CHECKING:
+    from facewitness.provenance.manifest import Ingredient
+
+SCHEMA = "facewitness.label/1"
+KINDS = ("ai-generated", "ai-edited")
+THUMBNAIL_PX = 320
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A made video and what proves it."""
+
+    path: Path
+    label: Label
+    label_path: Path
+    manifest_id: str
+    watermark_payload: str
+    """16 hexadecimal digits."""
+    frames: int
+    seconds: float
+    """Length of the video."""
+    sha256: str = ""
+    manifest_sha256: str = ""
+    ledger_entry: int = 0
+
+
+def label_path(video: Path) -> Path:
+    """Where the label of a made video lies: beside it."""
+    return video.with_name(video.name + ".label.json")
+
+
+def publish(
+    frames: Iterable[NDArray[np.uint8]],
+    out: Path,
+    *,
+    frame_rate: Fraction,
+    label: Label,
+    ingredients: Sequence["Ingredient"] = (),
+    pts: Iterable[int] | None = None,
+    time_base: Fraction | None = None,
+    audio_from: Path | None = None,
+    digital_source_type: str = "ai-generated",
+    crf: int = 16,
+    description: str = "",
+) -> Made:
+    """Write generated frames as a labelled, watermarked, signed video with an entry in the ledger.
+
+    ``frames`` are HxWx3 RGB uint8 of one size, in order, as many as there may be; ``pts`` are their times in ticks of
+    ``time_base`` (constant ``frame_rate`` where not given). ``digital_source_type`` is ``ai-generated`` or ``ai-edited``
+    (then an ingredient is the ``parentOf``). Raises UsageError for a label without rights or no frames, MissingPieceError
+    where a part of the provenance room is not there; then nothing is left under the final name.
+    """
+    check_label(label, digital_source_type)
+    try:
+        from facewitness.provenance import fingerprint, ledger, watermark
+        from facewitness.provenance.manifest import ManifestSpec, SoftBinding
+        from facewitness.provenance.sign import sign_file
+    except ImportError as e:
+        raise MissingPieceError(
+            f"a made video cannot be marked and signed because {e.name} is missing, so none is written; "
+            "install facewitness with all its dependencies."
+        ) from e
+    label = label if label.generator_version else dataclasses.replace(label, generator_version=__version__)
+    payload = watermark.new_payload()
+    with ledger.Ledger() as book, whole_file(out) as signed_part, _unsigned(out) as encoded:
+        count, seconds, picture = _encode(
+            frames,
+            encoded,
+            payload,
+            frame_rate=frame_rate,
+            pts=pts,
+            time_base=time_base,
+            audio_from=audio_from,
+            crf=crf,
+        )
+        print_ = fingerprint.of_video(encoded)
+        spec = ManifestSpec(
+            kind=digital_source_type,
+            title=out.name,
+            label=label,
+            ingredients=tuple(ingredients),
+            soft_bindings=(SoftBinding(alg=watermark.ALGORITHM, value=payload.hex()),),
+            thumbnail=_thumbnail(picture),
+            description=description or f"{label.method} of {label.target_id}",
+        )
+        signed = sign_file(encoded, signed_part, manifest=spec)
+        digest = sha256_file(signed_part)
+        entry = book.append(
+            ledger.Record(
+                kind="made", name=out.name, sha256=digest, manifest_id=signed.manifest_id, manifest=signed.manifest,
+                label=dataclasses.asdict(label), watermark=payload, fingerprint=print_,
+            )
+        )  # fmt: skip
+        # the label is there before the video takes its name, so that no made video stands without one
+        write_text(label_path(out), to_json({"schema": SCHEMA, **dataclasses.asdict(label), "video": out.name,
+                                             "sha256": digest, "manifest_id": signed.manifest_id}, indent=2))  # fmt: skip
+    return Made(
+        path=out, label=label, label_path=label_path(out), manifest_id=signed.manifest_id, watermark_payload=payload.hex(),
+        frames=count, seconds=seconds, sha256=digest, manifest_sha256=signed.manifest_sha256, ledger_entry=entry.seq,
+    )  # fmt: skip
+
+
+def check_label(label: Label, digital_source_type: str) -> None:
+    """Raise UsageError for a label that may not go out."""
+    if not re.search(r"\w", label.rights):
+        raise UsageError(
+            "a made video needs a statement of rights; say with --rights who licensed or consented to the footage."
+        )
+    if digital_source_type not in KINDS:
+        raise UsageError(
+            f"{digital_source_type!r} is not what a made video can be called; choose {' or '.join(KINDS)}."
+        )
+
+
+@contextlib.contextmanager
+def _unsigned(out: Path) -> Iterator[Path]:
+    """A hidden path for the video before it is signed; removed whatever happens."""
+    path = out.with_name(f".{out.stem}.{secrets.token_hex(4)}.unsigned{out.suffix}")
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _encode(
+    frames: Iterable[NDArray[np.uint8]], path: Path, payload: bytes, *, frame_rate: Fraction, pts: Iterable[int] | None,
+    time_base: Fraction | None, audio_from: Path | None, crf: int,
+) -> tuple[int, float, NDArray[np.uint8]]:  # fmt: skip
+    """Watermark and encode; the number of frames, the seconds they last, and a picture from the beginning."""
+    from facewitness.media import VideoWriter
+    from facewitness.provenance.watermark import Embedder, installation_key
+
+    stream = iter(frames)
+    first = next(stream, None)
+    if first is None:
+        raise UsageError("there is no frame to write; the driver shows no usable face.")
+    height, width = first.shape[:2]
+    embedder = Embedder(payload, installation_key(), width=width, height=height, frame_rate=frame_rate)
+    times = None if pts is None else iter(pts)
+    base = time_base or 1 / frame_rate
+    with VideoWriter(
+        path,
+        width=width,
+        height=height,
+        frame_rate=frame_rate,
+        time_base=base,
+        crf=crf,
+        preset="fast",
+        audio_from=audio_from,
+    ) as video:
+        start: int | None = None
+        for image in _chain(first, stream):
+            at = None if times is None else next(times)
+            start = at if start is None else start
+            time_s = None if at is None or start is None else float((at - start) * base)
+            video.write(embedder.embed(image, time_s), at)
+        return video.frames, video.duration_s, first
+
+
+def _chain(first: NDArray[np.uint8], rest: Iterable[NDArray[np.uint8]]) -> Iterable[NDArray[np.uint8]]:
+    yield first
+    yield from rest
+
+
+def _thumbnail(picture: NDArray[np.uint8]) -> bytes:
+    scale = THUMBNAIL_PX / max(picture.shape[:2])
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+    done, data = cv2.imencode(".jpg", np.ascontiguousarray(small[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return data.tobytes() if done else b""

@@ -1,0 +1,157 @@
+"""Driving an actor: the driver's performance, transferred, rendered and pasted into the whole frame, in the driver's time."""
+
+import dataclasses
+from collections.abc import Collection, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.errors import FacewitnessError, UnreadableInputError, UsageError
+from facewitness.files import sha256_file
+from facewitness.generator.actor import FILES, Actor
+from facewitness.generator.label import Label
+from facewitness.generator.performance import Performance
+from facewitness.generator.publishing import Made, publish
+from facewitness.generator.shapes import Shapes
+from facewitness.generator.synthesis import Synthesiser
+from facewitness.progress import track as progress_bar
+
+TAKE = ("head", "expression", "gaze", "lids")
+"""What is taken from the driver where nothing else is asked."""
+
+
+def reenact(
+    actor: Actor, driver: Path | Performance, out: Path, *, take: Collection[str] = TAKE, mode: str = "relative",
+    compare: bool = False, driver_rights: str = "", driver_face: int = 0, device: str = "auto", engine: str = "openvino",
+    method: str = "reenactment", progress: bool = True,
+) -> Made:  # fmt: skip
+    """Make a labelled video of the actor doing what the driver does, with the driver's timing and sound.
+
+    ``take`` names what is taken (``head, expression, gaze, lids, mouth``), the rest keeps the actor's own rhythm.
+    ``mode`` is ``relative`` (departures from rest) or ``absolute``. With ``compare`` a second video, ``<out>-compare.mp4``,
+    shows driver and result side by side. ``driver_face`` chooses a face where the driver's video shows several.
+    Raises UnreadableInputError for a driver without a face, UsageError for an unknown ``take`` or ``mode``.
+    """
+    from facewitness.generator.recombine import transfer
+    from facewitness.media import probe
+
+    path = driver if isinstance(driver, Path) else None
+    performance = (
+        driver_performance(driver, face=driver_face, progress=progress) if isinstance(driver, Path) else driver
+    )
+    wanted = transfer(performance, actor.performance, take, mode)
+    rate = probe(path).frame_rate if path else _rate(performance)
+    label = Label(
+        method=method, target_id=actor.name, driver_id=path.stem if path else "performance", taken=tuple(take),
+        seed=int(actor.card["seed"]), rights=actor.rights, driver_rights=driver_rights, actor_sha256=actor.sha256,
+        model_sha256=actor.card["sha256"].get(FILES["weights"], ""),
+    )  # fmt: skip
+    frames = render(actor, wanted, engine=engine, device=device)
+    if progress:
+        frames = progress_bar(frames, f"making {out.name}", total=len(wanted))
+    made = publish(
+        frames, out, frame_rate=rate or Fraction(25), label=label, pts=wanted.pts.tolist(), time_base=wanted.time_base,
+        ingredients=_ingredients(path), audio_from=path,
+        description=f"{actor.name} reenacted by facewitness" + (f", driven by {path.name}" if path else ""),
+    )  # fmt: skip
+    if compare and path:
+        side_by_side(path, made, out.with_stem(out.stem + "-compare"))
+    return made
+
+
+def driver_performance(video: Path, *, face: int = 0, progress: bool = False) -> Performance:
+    """What a face of a video does, frame by frame; raises UnreadableInputError where there is no such face."""
+    from facewitness.faces import track_video
+    from facewitness.generator.reconstruct import reconstruct
+
+    tracks = track_video(video, max_faces=face + 1, progress=progress)
+    if len(tracks) <= face or not tracks[face].present.any():
+        raise UnreadableInputError(
+            f"no face was found in {video.name}; use a driver that shows one face from the front."
+            if not tracks
+            else f"{video.name} shows {len(tracks)} face(s); there is no face number {face}."
+        )
+    return reconstruct(tracks[face])
+
+
+def shapes_of_performance(performance: Performance, actor: Actor) -> Shapes:
+    """A performance's mesh and irises in the pixels of the actor's square."""
+    from facewitness.generator.reconstruct import project, project_irises
+
+    irises = np.asarray(project_irises(performance))[:, :, 0, :2]
+    shapes = Shapes(mesh=project(performance).astype(np.float32), irises=irises.astype(np.float32))
+    return actor.square.shapes(shapes)
+
+
+def render(
+    actor: Actor, performance: Performance, *, engine: str = "openvino", device: str = "auto",
+    allowed: NDArray[np.bool_] | None = None, synthesiser: Synthesiser | None = None,
+) -> Iterator[NDArray[np.uint8]]:  # fmt: skip
+    """Yield whole frames, (height, width, 3) RGB uint8, of the actor giving ``performance`` (the actor's own identity)."""
+    maker = synthesiser or actor.synthesiser(refine=actor.refine(engine=engine, device=_device(device)))
+    stored = actor.full_frames()
+    square = actor.square
+    try:
+        for made in maker.frames(shapes_of_performance(performance, actor), allowed=allowed):
+            first, second, mix = made.canvas
+            behind = stored[first]
+            if mix > 0 and second != first:
+                behind = cv2.addWeighted(behind, 1 - mix, stored[second], mix, 0)
+            yield square.paste(behind, made.picture, made.alpha)
+    finally:
+        stored.close()
+
+
+def side_by_side(driver: Path, made: Made, out: Path) -> Made:
+    """A labelled video of the driver (left) and what was made of it (right), in the driver's time."""
+    from facewitness.media import probe, read_frames
+    from facewitness.provenance.manifest import Ingredient
+
+    info = probe(made.path)
+    left = probe(driver)
+    width = round(left.width * info.height / left.height)
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        for a, b in zip(read_frames(driver), read_frames(made.path), strict=False):
+            yield np.concatenate(
+                [cv2.resize(a.image, (width, info.height), interpolation=cv2.INTER_AREA), b.image], axis=1
+            )
+
+    label = dataclasses.replace(made.label, method=f"{made.label.method}, side by side")
+    times = [f.pts for f in read_frames(made.path)]
+    return publish(
+        frames(), out, frame_rate=info.frame_rate, label=label, audio_from=driver, pts=times, time_base=info.time_base,
+        ingredients=(Ingredient(path=made.path, relationship="componentOf", role="reenactment"), *_ingredients(driver)),
+        description="driver on the left, reenactment on the right",
+    )  # fmt: skip
+
+
+def _ingredients(driver: Path | None) -> tuple:
+    from facewitness.provenance.manifest import Ingredient
+    from facewitness.provenance.sign import readable_type
+
+    if driver is None:
+        return ()
+    try:
+        readable_type(driver)
+    except FacewitnessError:  # C2PA knows no such container; the label still names the driver
+        return ()
+    return (Ingredient(path=driver, title=f"driver {sha256_file(driver)[:12]}", relationship="inputTo", role="driver"),)
+
+
+def _rate(performance: Performance) -> Fraction:
+    if len(performance) < 2:
+        return Fraction(25)
+    step = Fraction(int(np.median(np.diff(performance.pts)))) * performance.time_base
+    if step <= 0:
+        raise UsageError("the performance's times do not go forward.")
+    return (1 / step).limit_denominator(1001)
+
+
+def _device(device: str) -> str:
+    from facewitness.generator.trainer import pick_device
+
+    return pick_device(device)

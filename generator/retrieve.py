@@ -1,0 +1,169 @@
+"""Which frames of the footage to show: chosen per region by dynamic programming, so that choices hold still or play on.
+
+The canvas (hair, torso, skin) is chosen by the head's place in the picture, mouth and eyes by their own shape. Playing on,
+holding and playing back are nearly free; a jump to another moment costs, and is cross-faded when it happens.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from facewitness.faces import landmarks as lm
+from facewitness.generator.shapes import Shapes
+
+REGIONS = ("canvas", "mouth", "right_eye", "left_eye")
+JUMP = {"canvas": 1.2, "mouth": 0.05, "right_eye": 0.04, "left_eye": 0.04}
+"""Price of a jump, in the units of each region's cost (squared distances of ``features``)."""
+FADE = {"canvas": 5, "mouth": 2, "right_eye": 2, "left_eye": 2}
+"""Frames a jump is faded over, before and after it."""
+NEVER = np.float32(1e9)
+CHUNK = 512
+"""Frames decided at once; a look ahead of the same order keeps seams from showing."""
+LOOK_AHEAD = 64
+
+_CANVAS = sorted(
+    {*lm.FACE_OVAL, *lm.NOSE_BRIDGE, *lm.RIGHT_BROW, *lm.LEFT_BROW, lm.NOSE_BASE, lm.NOSE_RIGHT, lm.NOSE_LEFT}
+)
+_MOUTH = sorted({*lm.OUTER_LIPS, *lm.INNER_LIPS, lm.CHIN, lm.RIGHT_JAW, lm.LEFT_JAW})
+
+
+def features(shapes: Shapes, region: str, *, like: Shapes | None = None) -> NDArray[np.float32]:
+    """(T, F) coordinates whose squared distance says how unlike two frames are for ``region``.
+
+    For the canvas, mean squared pixels of motion at a face 100 px wide; for the others mean squared millimetres in the
+    head's own frame, with the head's turn mixed in weakly, because light and perspective follow it. The face's width is that
+    of ``like`` where it is given: features that are compared must be measured alike.
+    """
+    of = like or shapes
+    width = np.linalg.norm(of.mesh[:, lm.LEFT_EAR, :2] - of.mesh[:, lm.RIGHT_EAR, :2], axis=-1)
+    at_100 = np.float32(100 / np.median(width))
+    place = shapes.mesh[:, _CANVAS, :2] * at_100 / np.sqrt(len(_CANVAS))
+    flat = [place.reshape(len(shapes), -1)]
+    if region != "canvas":
+        flat[0] = flat[0] * 0.05
+    if region == "mouth":
+        lips = shapes.local[:, _MOUTH] * (10 / np.sqrt(len(_MOUTH))) * [1, 1, 0.3]
+        gap = shapes.mouth[:, None] * 10 * 0.5
+        flat += [lips.reshape(len(shapes), -1) * 0.5, gap]
+    elif region != "canvas":
+        side = REGIONS.index(region) - 2
+        lids = list(lm.EYES[side])
+        opening = shapes.local[:, lids, :2] * (10 / np.sqrt(len(lids)))
+        opening = opening - opening.mean(1, keepdims=True)
+        flat += [
+            opening.reshape(len(shapes), -1) * 0.5,
+            shapes.local_irises[:, side] * 30,
+            shapes.openings[:, side, None] * 15,
+        ]
+    return np.ascontiguousarray(np.concatenate(flat, axis=1), np.float32)
+
+
+def costs(wanted: NDArray[np.float32], stored: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(T, N) squared distances between wanted (T, F) and stored (N, F) features."""
+    cross = wanted @ stored.T
+    return np.maximum((wanted**2).sum(1)[:, None] + (stored**2).sum(1)[None] - 2 * cross, 0).astype(np.float32)
+
+
+def choose(cost: Callable[[int, int], NDArray[np.float32]], frames: int, jump: float) -> NDArray[np.int64]:
+    """(frames,) the cheapest way through the costs, where leaving the neighbourhood of the last choice costs ``jump``.
+
+    ``cost(start, stop)`` gives (stop - start, N). Decided in chunks with a look ahead, so that memory stays bounded.
+    """
+    chosen: list[NDArray[np.int64]] = []
+    start, last = 0, -1
+    while start < frames:
+        stop = min(start + CHUNK + LOOK_AHEAD, frames)
+        path = _viterbi(np.ascontiguousarray(cost(start, stop)), float(jump), last)
+        keep = path if stop == frames else path[:CHUNK]
+        chosen.append(keep)
+        start, last = start + len(keep), int(keep[-1])
+    return np.concatenate(chosen)
+
+
+@njit(cache=True)
+def _viterbi(cost, jump, last):  # pragma: no cover - compiled
+    frames, stored = cost.shape
+    hold = 0.02 * jump
+    back = np.zeros((frames, stored), np.int32)
+    total = cost[0].copy()
+    if last >= 0:
+        for i in range(stored):
+            if abs(i - last) > 2:
+                total[i] += jump
+    for t in range(1, frames):
+        cheapest = np.argmin(total)
+        floor = total[cheapest] + jump
+        fresh = np.empty_like(total)
+        for i in range(stored):
+            best, source = floor, cheapest
+            for step in (-1, 0, 1, 2):  # played back, held, played on, one frame dropped
+                j = i - step
+                if 0 <= j < stored:
+                    price = total[j] + (0.0 if step == 1 else hold)
+                    if price < best:
+                        best, source = price, j
+            fresh[i] = best + cost[t, i]
+            back[t, i] = source
+        total = fresh
+    path = np.empty(frames, np.int64)
+    path[-1] = np.argmin(total)
+    for t in range(frames - 1, 0, -1):
+        path[t - 1] = back[t, path[t]]
+    return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What is shown in one region over T frames: mostly one stored frame, two while a jump is faded over."""
+
+    first: NDArray[np.int64]
+    """(T,) index of the stored frame shown."""
+    second: NDArray[np.int64]
+    """(T,) index of the one it is mixed with."""
+    mix: NDArray[np.float32]
+    """(T,) share of ``second``, 0 to 0.5."""
+
+
+def faded(path: NDArray[np.int64], frames: int) -> Choice:
+    """Spread each jump of ``path`` over ``frames`` on either side; while fading, the other side's frame plays on or holds."""
+    first, second = path.copy(), path.copy()
+    mix = np.zeros(len(path), np.float32)
+    jumps = np.flatnonzero(np.abs(np.diff(path)) > 2) + 1
+    for k, at in enumerate(jumps):
+        before = jumps[k - 1] if k else 0
+        after = jumps[k + 1] if k + 1 < len(jumps) else len(path)
+        for d in range(1, frames + 1):
+            weight = 0.5 * (1 - (d - 0.5) / frames)
+            if at - d >= before and weight > mix[at - d]:
+                second[at - d], mix[at - d] = path[at], weight
+            if at + d - 1 < after and weight > mix[at + d - 1]:
+                second[at + d - 1], mix[at + d - 1] = path[at - 1], weight
+    return Choice(first=first, second=second, mix=mix)
+
+
+def plan(
+    wanted: Shapes, stored: Shapes, *, allowed: NDArray[np.bool_] | None = None, away: NDArray[np.int64] | None = None,
+    away_by: int = 0, jump_scale: float = 1.0,
+) -> dict[str, Choice]:  # fmt: skip
+    """Choose the stored frames for every region of every wanted frame.
+
+    ``allowed`` (N,) leaves stored frames out; with ``away`` (T,), the stored frame each wanted one *is* (in training), all
+    within ``away_by`` frames of it are left out.
+    """
+    out = {}
+    for region in REGIONS:
+        have, want = features(stored, region), features(wanted, region, like=stored)
+
+        def cost(start: int, stop: int, have: NDArray = have, want: NDArray = want) -> NDArray[np.float32]:
+            price = costs(want[start:stop], have)
+            if allowed is not None:
+                price[:, ~allowed] = NEVER
+            if away is not None:
+                price[np.abs(np.arange(price.shape[1])[None] - away[start:stop, None]) <= away_by] = NEVER
+            return price
+
+        out[region] = faded(choose(cost, len(wanted), JUMP[region] * jump_scale), FADE[region])
+    return out

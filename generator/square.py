@@ -1,0 +1,91 @@
+"""The face's square: the part of the full frame that is modelled, cut out of it and pasted back without a seam."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.errors import UsageError
+from facewitness.faces import landmarks as lm
+from facewitness.generator.shapes import Shapes
+
+MIN_FACE_PX = 96
+"""A face narrower than this in its own video has too little detail to learn from."""
+ABOVE, BELOW, BESIDE = 0.75, 0.55, 0.6
+"""Margins around the face's mesh, in heights of the face: hair above, neck and collar below, hair and ears beside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceSquare:
+    """A square in the full frame, and the size it is modelled at."""
+
+    x: int
+    y: int
+    side: int
+    size: int
+
+    @property
+    def scale(self) -> float:
+        """Modelled pixels per pixel of the full frame."""
+        return self.size / self.side
+
+    def cut(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(size, size, 3) the square of a full frame."""
+        part = frame[self.y : self.y + self.side, self.x : self.x + self.side]
+        if self.side == self.size:
+            return part
+        how = cv2.INTER_AREA if self.side > self.size else cv2.INTER_CUBIC
+        return cv2.resize(part, (self.size, self.size), interpolation=how)
+
+    def shapes(self, shapes: Shapes) -> Shapes:
+        """Shapes of the full frame, in the square's pixels."""
+        return shapes.moved((self.x, self.y), self.scale)
+
+    def paste(
+        self, frame: NDArray[np.uint8], picture: NDArray[np.float32], alpha: NDArray[np.float32]
+    ) -> NDArray[np.uint8]:
+        """The full ``frame`` with ``picture`` (size, size, 3; 0..255) in its square, mixed by ``alpha`` (size, size; 0..1).
+
+        The mix also falls to 0 at each edge of the square that lies inside the frame.
+        """
+        out = frame.copy()
+        alpha = alpha * self._edge(frame.shape[0], frame.shape[1])
+        if self.side != self.size:
+            how = cv2.INTER_CUBIC if self.side > self.size else cv2.INTER_AREA
+            picture = cv2.resize(picture, (self.side, self.side), interpolation=how)
+            alpha = cv2.resize(alpha, (self.side, self.side), interpolation=cv2.INTER_LINEAR)
+        part = out[self.y : self.y + self.side, self.x : self.x + self.side]
+        mixed = part + alpha[..., None] * (picture - part)
+        part[:] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+        return out
+
+    def _edge(self, height: int, width: int) -> NDArray[np.float32]:
+        ramp = np.clip((np.arange(self.size) + 0.5) / (0.06 * self.size), 0, 1).astype(np.float32)
+        left = ramp if self.x > 0 else np.ones_like(ramp)
+        top = ramp if self.y > 0 else np.ones_like(ramp)
+        right = ramp[::-1] if self.x + self.side < width else np.ones_like(ramp)
+        bottom = ramp[::-1] if self.y + self.side < height else np.ones_like(ramp)
+        return np.minimum(left, right)[None] * np.minimum(top, bottom)[:, None]
+
+
+def find_square(shapes: Shapes, width: int, height: int, size: int) -> FaceSquare:
+    """The square around everywhere the head goes in the clip, inside the frame, modelled at ``size`` px at most.
+
+    Raises UsageError where the face is narrower than 96 px.
+    """
+    points = shapes.mesh[:, list(lm.FACE_OVAL), :2]
+    low, high = np.percentile(points.min(1), 1, axis=0), np.percentile(points.max(1), 99, axis=0)
+    face_width = float(np.median(np.ptp(points[..., 0], axis=1)))
+    if face_width < MIN_FACE_PX:
+        raise UsageError(
+            f"the face is only {face_width:.0f} px wide; at least {MIN_FACE_PX} px are needed: film closer or in a higher "
+            "resolution."
+        )
+    tall = float(np.median(np.ptp(points[..., 1], axis=1)))
+    x0, y0 = low[0] - BESIDE * tall, low[1] - ABOVE * tall
+    x1, y1 = high[0] + BESIDE * tall, high[1] + BELOW * tall
+    side = int(min(max(x1 - x0, y1 - y0), width, height))
+    x = int(np.clip((x0 + x1) / 2 - side / 2, 0, width - side))
+    y = int(np.clip((y0 + y1) / 2 - side / 2, 0, height - side))
+    return FaceSquare(x=x, y=y, side=side, size=max(64, min(size, side) // 16 * 16))

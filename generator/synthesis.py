@@ -1,0 +1,106 @@
+"""From wanted shapes to pictures: retrieve, compose, refine, frame by frame, for any length."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.faces import landmarks as lm
+from facewitness.generator.compose import Composer, at
+from facewitness.generator.condition import conditioning
+from facewitness.generator.render import rasterise
+from facewitness.generator.retrieve import Choice, plan
+from facewitness.generator.shapes import Shapes
+from facewitness.generator.warp import held, shell_triangles
+
+Refine = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""A trained network as a plain function: (B, C, S, S) float32 0..1 in, (B, 3, S, S) float32 0..1 out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made1:
+    """One synthesised square."""
+
+    picture: NDArray[np.float32]
+    """(S, S, 3) 0..255."""
+    alpha: NDArray[np.float32]
+    """(S, S) 0..1: where the picture differs from the stored frame it stands on."""
+    canvas: tuple[int, int, float]
+    """The stored frame behind it, the one it is faded with, and the share of the latter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """What is done to the network's picture before it is shown."""
+
+    strength: float = 1.0
+    """Share of the network's change that is used, 0..1, as found best on frames it was not trained on."""
+    detail: float = 0.0
+    """Gain of the finest detail on the head, that makes up for what warping and averaging took."""
+
+
+class Synthesiser:
+    """Makes squares from shapes, with the stored frames of one actor."""
+
+    def __init__(
+        self, frames: NDArray[np.uint8], shapes: Shapes, texture: NDArray[np.float32], *,
+        refine: Refine | None = None, finish: Finish | None = None,
+    ):  # fmt: skip
+        self.composer = Composer(frames, shapes)
+        self.texture, self.refine, self.finish = texture, refine, finish or Finish()
+        self.size = frames.shape[1]
+
+    def plan(self, wanted: Shapes, *, allowed: NDArray[np.bool_] | None = None) -> dict[str, Choice]:
+        """The stored frames to be shown for ``wanted``."""
+        return plan(wanted, self.composer.shapes, allowed=allowed)
+
+    def frames(
+        self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: NDArray[np.bool_] | None = None
+    ) -> Iterator[Made1]:
+        """Yield a square for every frame of ``wanted`` (in the square's pixels)."""
+        choices = choices or self.plan(wanted, allowed=allowed)
+        before: NDArray[np.float32] | None = None
+        for t in range(len(wanted)):
+            mesh, irises = wanted.mesh[t], wanted.irises[t]
+            choice = at(choices, t)
+            base = self.composer.compose(mesh, irises, choice)
+            picture = base
+            if self.refine is not None and self.finish.strength > 0:
+                given = network_input(base, conditioning(mesh, irises, self.texture, self.size), before)
+                refined = self.refine(given[None])[0].transpose(1, 2, 0) * 255
+                picture = base + self.finish.strength * (refined - base)
+            before = base
+            alpha = self.alpha(mesh, irises, choice["canvas"][0])
+            yield Made1(picture=self._detailed(picture, alpha), alpha=alpha, canvas=choice["canvas"])
+
+    def alpha(self, mesh: NDArray[np.float32], irises: NDArray[np.float32], canvas: int) -> NDArray[np.float32]:
+        """(S, S) 1 where the head is or was moved from, falling to 0 at the edge of what a warp touches."""
+        target = self.composer.shell_of(mesh, irises)
+        small = self.size // 2
+        shell = held(target, self.composer.shells[canvas])
+        shell[:, :2] = shell[:, :2] / 2
+        covered = rasterise(shell, shell_triangles(), small, small).covered.astype(np.float32)
+        k = max(3, small // 16)
+        soft = cv2.blur(cv2.erode(covered, np.ones((k, k)), borderValue=1), (k, k), borderType=cv2.BORDER_REPLICATE)
+        return cv2.resize(soft, (self.size, self.size))
+
+    def _detailed(self, picture: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.finish.detail:
+            fine = picture - cv2.GaussianBlur(picture, (0, 0), 1.0)
+            picture = picture + (self.finish.detail * alpha)[..., None] * fine
+        return np.clip(picture, 0, 255)
+
+
+def network_input(
+    base: NDArray[np.float32], condition: NDArray[np.uint8], before: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    """(15, S, S) float32 0..1: base, conditioning, and the base of the frame before (the same one at the start)."""
+    stacked = np.concatenate([base, condition, base if before is None else before], axis=2)
+    return np.ascontiguousarray(stacked.transpose(2, 0, 1)) * np.float32(1 / 255)
+
+
+def face_mask(mesh: NDArray[np.float32], size: int) -> NDArray[np.bool_]:
+    """(S, S) where the face's mesh is."""
+    return rasterise(mesh, lm.triangles(), size, size).covered

@@ -1,0 +1,296 @@
+"""Training the refiner of one person against the clock: reconstruction first, then frame and short-clip discriminators."""
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facewitness.errors import UsageError
+from facewitness.faces import landmarks as lm
+from facewitness.files import whole_file
+from facewitness.generator.compose import Composer, at
+from facewitness.generator.condition import conditioning
+from facewitness.generator.network import INPUTS, PatchDiscriminator, Refiner
+from facewitness.generator.retrieve import plan
+from facewitness.generator.shapes import Shapes
+
+CLIP = 3
+"""Consecutive frames that are made together, so that a discriminator can see motion."""
+AWAY_S = 1.0
+"""While training, no frame is retrieved from within this many seconds of the one that is made."""
+VALIDATE_EVERY = 8
+"""One clip in so many is kept from training, to choose how much of the network is used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """How the refiner is trained."""
+
+    crop: int = 128
+    """Side of the training crops, pixels."""
+    clips: int = 2
+    """Clips of three frames in a step."""
+    rate: float = 1.2e-3
+    """Learning rate of Adam at the start; it falls to a tenth."""
+    adversarial_from: float = 0.45
+    """Share of the time after which the discriminators join."""
+    adversarial: float = 0.012
+    matching: float = 0.05
+    """Weights of the adversarial loss and of feature matching, against an L1 of 1."""
+    gradient: float = 0.6
+    """Weight of the L1 of picture gradients."""
+    average: float = 0.995
+    """Decay of the moving average of weights, which is what is kept."""
+
+
+@dataclass
+class Material:
+    """Clips of three frames made ready for training: what the network is given, and what it should show."""
+
+    given: NDArray[np.uint8]
+    """(M, 3, S, S, 12) base and conditioning."""
+    truth: NDArray[np.uint8]
+    """(M, 3, S, S, 3)."""
+    points: NDArray[np.float32]
+    """(M, 3, 2) centres of mouth, right eye and left eye in the first frame."""
+    frames: NDArray[np.int64]
+    """(M, 3) numbers of the stored frames."""
+    meshes: NDArray[np.float32]
+    """(M, 3, 468, 3)."""
+
+
+def make_material(
+    frames: NDArray[np.uint8], shapes: Shapes, texture: NDArray[np.float32], *, rate: float, until: float,
+    rng: np.random.Generator, most: int = 400, tick: Callable[[], None] = lambda: None,
+) -> Material:  # fmt: skip
+    """Compose bases for clips drawn evenly from the footage, until the clock (``time.monotonic``) says ``until``.
+
+    At least 8 clips are made whatever the clock says.
+    """
+    composer = Composer(frames, shapes)
+    choices = plan(shapes, shapes, away=np.arange(len(shapes)), away_by=max(1, round(AWAY_S * rate)))
+    starts = np.arange(0, len(shapes) - CLIP + 1, CLIP)
+    starts = rng.permutation(starts)[:most]
+    given, truth, points = [], [], []
+    for count, start in enumerate(starts):
+        if count >= 8 and time.monotonic() > until:
+            break
+        clip = []
+        for t in range(start, start + CLIP):
+            base = composer.compose(shapes.mesh[t], shapes.irises[t], at(choices, t))
+            cond = conditioning(shapes.mesh[t], shapes.irises[t], texture, composer.size)
+            clip.append(np.concatenate([np.clip(base + 0.5, 0, 255).astype(np.uint8), cond], axis=2))
+        given.append(np.stack(clip))
+        truth.append(np.asarray(frames[start : start + CLIP]))
+        mesh = shapes.mesh[start, :, :2]
+        points.append(
+            [mesh[list(lm.OUTER_LIPS)].mean(0), mesh[list(lm.RIGHT_EYE)].mean(0), mesh[list(lm.LEFT_EYE)].mean(0)]
+        )
+        tick()
+    used = starts[: len(given), None] + np.arange(CLIP)
+    return Material(
+        given=np.stack(given),
+        truth=np.stack(truth),
+        points=np.asarray(points, np.float32),
+        frames=used,
+        meshes=shapes.mesh[used],
+    )
+
+
+@dataclass
+class Trained:
+    """What training gave."""
+
+    network: Refiner
+    steps: int
+    seconds: float
+    notes: list[str] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """One run of training, which can be stopped after any step and taken up again from its checkpoint."""
+
+    def __init__(
+        self, material: Material, *, seconds: float, seed: int = 0, device: str = "cpu",
+        settings: TrainSettings | None = None, checkpoint: Path | None = None,
+    ):  # fmt: skip
+        self.settings = settings or TrainSettings()
+        self.material, self.seconds, self.device = material, seconds, torch.device(device)
+        self.checkpoint = checkpoint
+        torch.manual_seed(seed)
+        self.rng = np.random.default_rng(seed)
+        clips = np.arange(len(material.given))
+        self.training = clips[clips % VALIDATE_EVERY != VALIDATE_EVERY - 1]
+        self.network = Refiner().to(self.device)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.frame_critic = PatchDiscriminator(3).to(self.device)
+        self.clip_critic = PatchDiscriminator(3 * CLIP).to(self.device)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), self.settings.rate, betas=(0.9, 0.99))
+        critics = [*self.frame_critic.parameters(), *self.clip_critic.parameters()]
+        self.critic_optimiser = torch.optim.Adam(critics, 4e-4, betas=(0.5, 0.99))
+        self.steps, self.spent = 0, 0.0
+
+    def run(self, tick: Callable[[float, float], None] = lambda share, loss: None) -> Trained:
+        """Train until the seconds are spent (those of earlier runs counted); ``tick(seconds, loss)`` after each step."""
+        out = Trained(network=self.average, steps=0, seconds=0.0)
+        self.resume()
+        last_saved = time.monotonic()
+        while self.spent < self.seconds:
+            start = time.monotonic()
+            share = self.spent / self.seconds
+            for group in self.optimiser.param_groups:
+                group["lr"] = (
+                    self.settings.rate * (0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * share))) * min(1, (self.steps + 1) / 30)
+                )
+            loss = self._step(adversarial=share >= self.settings.adversarial_from)
+            if not np.isfinite(loss):
+                out.notes.append(
+                    f"training stopped after {self.steps} steps because the loss was no number; the last good state is kept."
+                )
+                break
+            self.steps += 1
+            step_s = time.monotonic() - start
+            self.spent += step_s
+            tick(step_s, loss)
+            if self.checkpoint and time.monotonic() - last_saved > 30:
+                self.save()
+                last_saved = time.monotonic()
+        out.steps, out.seconds = self.steps, self.spent
+        return out
+
+    def _step(self, *, adversarial: bool) -> float:
+        given, truth = self._batch(clips=adversarial)
+        s = self.settings
+        made, _ = self.network.parts(given)
+        weight = 1 + given[:, 8:9] + 2 * torch.maximum(given[:, 9:10], given[:, 11:12])
+        error = made - truth
+        loss = (weight * error.abs()).mean() + s.gradient * sum(
+            (weight[..., 1:, 1:] * d).mean() for d in (_gradient(made, truth))
+        )
+        if adversarial:
+            loss = loss + self._adversarial(made, truth)
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            return value
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        if not torch.isfinite(norm):
+            return float("nan")
+        self.optimiser.step()
+        decay = min(self.settings.average, (1 + self.steps) / (10 + self.steps))
+        with torch.no_grad():
+            for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                kept.lerp_(new, 1 - decay)
+        return value
+
+    def _adversarial(self, made: Tensor, truth: Tensor) -> Tensor:
+        """Update both critics (hinge loss), and give the network's share: fool them, and match their features."""
+        s = self.settings
+        pairs = [(self.frame_critic, made, truth), (self.clip_critic, _clips(made), _clips(truth))]
+        critic_loss = torch.zeros(())
+        for critic, fake, real in pairs:
+            critic_loss = critic_loss + F.relu(1 - critic(real)[0]).mean() + F.relu(1 + critic(fake.detach())[0]).mean()
+        self.critic_optimiser.zero_grad(set_to_none=True)
+        critic_loss.backward()
+        self.critic_optimiser.step()
+        loss = torch.zeros(())
+        for critic, fake, real in pairs:
+            critic.requires_grad_(False)
+            score, seen = critic(fake)
+            with torch.no_grad():
+                _, wanted = critic(real)
+            loss = loss - s.adversarial * score.mean()
+            loss = loss + s.matching * sum((a - b).abs().mean() for a, b in zip(seen, wanted, strict=True)) / len(seen)
+            critic.requires_grad_(True)
+        return loss
+
+    def _batch(self, *, clips: bool) -> tuple[Tensor, Tensor]:
+        """Crops (B, 15, c, c) and (B, 3, c, c) in 0..1: whole clips, or the same number of single frames less a third."""
+        m, s = self.material, self.settings
+        size, crop = m.truth.shape[2], min(s.crop, m.truth.shape[2])
+        given, truth = [], []
+        for _ in range(s.clips if clips else 2 * s.clips):
+            k = int(self.rng.choice(self.training))
+            x, y = self._corner(m.points[k], size, crop)
+            for t in range(CLIP) if clips else [int(self.rng.integers(CLIP))]:
+                here = m.given[k, t, y : y + crop, x : x + crop]
+                before = m.given[k, max(t - 1, 0), y : y + crop, x : x + crop, :3]
+                given.append(np.concatenate([here, before], axis=2))
+                truth.append(m.truth[k, t, y : y + crop, x : x + crop])
+        return self._tensor(given), self._tensor(truth)
+
+    def _corner(self, points: NDArray[np.float32], size: int, crop: int) -> tuple[int, int]:
+        pick = self.rng.random()
+        if pick < 0.35:
+            centre = points[0]
+        elif pick < 0.7:
+            centre = points[1 + int(self.rng.integers(2))]
+        else:
+            centre = self.rng.uniform(0, size, 2)
+        corner = centre - crop / 2 + self.rng.uniform(-crop / 4, crop / 4, 2)
+        x, y = np.clip(np.round(corner), 0, size - crop).astype(int)
+        return int(x), int(y)
+
+    def _tensor(self, pictures: list[NDArray[np.uint8]]) -> Tensor:
+        stacked = torch.from_numpy(np.stack(pictures)).to(self.device)
+        return stacked.permute(0, 3, 1, 2).float().div_(255).contiguous()
+
+    def save(self) -> None:
+        """Write the checkpoint (safetensors) whole or not at all."""
+        from safetensors.torch import save_file
+
+        assert self.checkpoint is not None
+        state = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        state |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        clock = torch.tensor([float(self.steps), self.spent], dtype=torch.float64)
+        with whole_file(self.checkpoint) as part:
+            save_file({**{k: v.contiguous() for k, v in state.items()}, "clock": clock}, part)
+
+    def resume(self) -> bool:
+        """Take up a checkpoint, where there is one that fits; critics and optimiser start afresh."""
+        from safetensors.torch import load_file
+
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return False
+        state = load_file(self.checkpoint)
+        for name, network in (("network", self.network), ("average", self.average)):
+            part = {k.split(".", 1)[1]: v for k, v in state.items() if k.startswith(f"{name}.")}
+            network.load_state_dict(part)
+        steps, self.spent = state["clock"].tolist()
+        self.steps = int(steps)
+        return True
+
+
+def _gradient(made: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    def d(x: Tensor) -> tuple[Tensor, Tensor]:
+        return x[..., 1:, 1:] - x[..., 1:, :-1], x[..., 1:, 1:] - x[..., :-1, 1:]
+
+    (ax, ay), (bx, by) = d(made), d(truth)
+    return (ax - bx).abs(), (ay - by).abs()
+
+
+def _clips(pictures: Tensor) -> Tensor:
+    """(B, 9, h, w) three consecutive frames as channels: the first, and the two changes that follow, enlarged."""
+    x = pictures.unflatten(0, (-1, CLIP))
+    return torch.cat([x[:, 0], 4 * (x[:, 1] - x[:, 0]), 4 * (x[:, 2] - x[:, 1])], 1)
+
+
+def pick_device(device: str) -> str:
+    """``auto`` is CUDA where there is one, else the processor; raises UsageError for what is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError("there is no CUDA device here; use --device cpu.")
+    return device
+
+
+assert INPUTS == 15

@@ -1,0 +1,189 @@
+"""From footage to an actor, against the clock: follow, store, train, judge on the part held out, write the card."""
+
+import time
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from facewitness import __version__
+from facewitness.errors import UsageError
+from facewitness.files import whole_file
+from facewitness.generator import actor as actors
+from facewitness.generator.actor import FILES, Actor, load_actor
+from facewitness.generator.bank import BankWriter
+from facewitness.generator.condition import mean_texture
+from facewitness.generator.evaluate import choose_finish, held_out_figures, preview
+from facewitness.generator.footage import Footage, prepare
+from facewitness.generator.inference import compiled
+from facewitness.generator.network import NetworkSpec
+from facewitness.generator.trainer import Material, Trained, Trainer, TrainSettings, make_material, pick_device
+from facewitness.progress import Bar
+
+PRESETS = ("fast", "paper")
+HOLDOUT = 0.2
+"""The last part of the footage, that is never trained on."""
+MATERIAL_SHARE = 0.3
+"""Most of the time that goes into making pictures to train on."""
+CLOSING_S = 6.0
+"""Kept for judging and writing at the end."""
+LEAST_TRAINING_S = 2.0
+SQUARES_CRF, FRAMES_CRF = 8, 16
+
+
+def train_actor(
+    video: Path, out: Path, *, rights: str, minutes: float = 5.0, size: int = 256, preset: str = "fast",
+    device: str = "auto", seed: int = 0, max_seconds: float | None = None, name: str | None = None, progress: bool = True,
+) -> Actor:  # fmt: skip
+    """Make an actor from the footage of one person, in ``minutes`` of wall-clock time from first frame to finished card.
+
+    ``rights`` is a statement of licence or consent and travels into everything made with the actor. ``size`` is the
+    largest side in pixels at which the face's square is modelled; ``max_seconds`` uses only the beginning of the footage.
+    The last fifth is held out: the card's figures are measured there. An interrupted training is taken up again when
+    called with the same footage, size and seed.
+    Raises UsageError for missing rights or unfit footage, UnreadableInputError for a file that is no video.
+    """
+    start = time.monotonic()
+    budget = minutes * 60
+    _check(rights, minutes, size, preset)
+    where = pick_device(device)
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    footage = prepare(Path(video), size=size, max_seconds=max_seconds, progress=progress)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / actors.CARD).unlink(missing_ok=True)
+    with Bar(f"training {out.name}", total=budget) as bar:
+        squares = _store(footage, out)
+        holdout_from = int(len(squares) * (1 - HOLDOUT))
+        texture = mean_texture(
+            squares[: holdout_from : _every(holdout_from)], footage.shapes.mesh[: holdout_from : _every(holdout_from)]
+        )
+        bar.advance(min(time.monotonic() - start, budget), note="footage ready")
+        left = budget - (time.monotonic() - start) - CLOSING_S
+        rate = float(footage.info.frame_rate) or 25.0
+        material = make_material(
+            squares[:holdout_from], footage.shapes[:holdout_from], texture, rate=rate,
+            until=time.monotonic() + MATERIAL_SHARE * max(left, 0), rng=rng,
+        )  # fmt: skip
+        left = budget - (time.monotonic() - start) - CLOSING_S
+        trained = _train(material, left, seed, where, out, bar) if left >= LEAST_TRAINING_S else None
+        card = _finish(footage, squares, texture, material, trained, holdout_from, out, rate)
+    spec = asdict(NetworkSpec(preset=preset, size=footage.square.size)) if trained else None
+    card = {
+        "name": name or Path(video).stem, "rights": rights, "made_by": f"facewitness {__version__}",
+        "source": {"file": Path(video).name, "sha256": footage.sha256, "seconds": len(footage.kept) / rate},
+        "frames": len(squares), "size": footage.square.size, "square": asdict(footage.square),
+        "frame": {"width": footage.info.width, "height": footage.info.height, "rate": str(footage.info.frame_rate)},
+        "seed": seed, "preset": preset, "minutes": minutes, "device": where, "holdout_from": holdout_from,
+        "network": spec, "poses": poses_seen(footage), "notes": [*footage.notes, *card.pop("notes")], **card,
+        "seconds": time.monotonic() - start,
+    }  # fmt: skip
+    files = [f for f in FILES.values() if (out / f).is_file() and (trained or f != FILES["weights"])]
+    actors.save_card(out, card, files)
+    (out / CHECKPOINT).unlink(missing_ok=True)
+    return load_actor(out, check=False)
+
+
+CHECKPOINT = "training.safetensors"
+
+
+def _check(rights: str, minutes: float, size: int, preset: str) -> None:
+    if not any(c.isalnum() for c in rights):
+        raise UsageError(
+            "training an actor needs --rights: say in a sentence who consented to, or licensed, the footage."
+        )
+    if preset not in PRESETS:
+        raise UsageError(f"there is no preset {preset!r}; choose {' or '.join(PRESETS)}.")
+    if minutes <= 0:
+        raise UsageError("--minutes must be positive.")
+    if not 64 <= size <= 1024:
+        raise UsageError("--size must lie between 64 and 1024 pixels.")
+
+
+def _every(count: int) -> int:
+    return max(1, count // 150)
+
+
+def _store(footage: Footage, out: Path) -> NDArray[np.uint8]:
+    """Read the video once more; write whole frames and squares, shapes and performance; return the squares."""
+    from facewitness.generator.reconstruct import save_performance
+    from facewitness.media import read_frames
+
+    rate = Fraction(footage.info.frame_rate or 25).limit_denominator(1001)
+    size, wanted = footage.square.size, set(footage.kept.tolist())
+    squares = np.empty((len(wanted), size, size, 3), np.uint8)
+    done, last = 0, int(footage.kept[-1])
+    with (
+        BankWriter(out / FILES["frames"], width=footage.info.width, height=footage.info.height, frame_rate=rate,
+                   crf=FRAMES_CRF, full_colour=False) as frames,
+        BankWriter(out / FILES["squares"], width=size, height=size, frame_rate=rate, crf=SQUARES_CRF,
+                   full_colour=True) as bank,
+    ):  # fmt: skip
+        for frame in read_frames(footage.video):
+            if frame.index in wanted:
+                squares[done] = footage.square.cut(frame.image)
+                frames.write(frame.image)
+                bank.write(squares[done])
+                done += 1
+            if frame.index >= last:
+                break
+    actors.save_arrays(out / FILES["shapes"], mesh=footage.shapes.mesh.astype(np.float32), irises=footage.shapes.irises)
+    save_performance(footage.performance, out / FILES["performance"])
+    return squares
+
+
+def _train(material: Material, seconds: float, seed: int, device: str, out: Path, bar: Bar) -> Trained:
+    def tick(spent: float, loss: float) -> None:
+        bar.advance(spent, note=f"loss {loss:.4f}")
+
+    trainer = Trainer(
+        material, seconds=seconds, seed=seed, device=device, settings=TrainSettings(), checkpoint=out / CHECKPOINT
+    )
+    trained = trainer.run(tick)
+    trained.network.to("cpu").eval()
+    return trained
+
+
+def _finish(
+    footage: Footage, squares: NDArray[np.uint8], texture: NDArray[np.float32], material: Material,
+    trained: Trained | None, holdout_from: int, out: Path, rate: float,
+) -> dict[str, Any]:  # fmt: skip
+    """Choose how much of the network is used, measure on the part held out, write weights, texture and preview."""
+    from safetensors.torch import save_file
+
+    refine = compiled(trained.network, footage.square.size) if trained else None
+    finish = choose_finish(material, refine)
+    actors.save_arrays(out / FILES["texture"], texture=texture.astype(np.float16))
+    if trained:
+        with whole_file(out / FILES["weights"]) as part:
+            save_file({k: v.contiguous() for k, v in trained.network.state_dict().items()}, part)
+    figures, pairs = held_out_figures(
+        squares, footage.shapes, texture, refine, finish, holdout_from=holdout_from, rate=rate
+    )
+    sheet = preview(pairs)
+    with whole_file(out / FILES["preview"]) as part:
+        cv2.imwrite(str(part), np.ascontiguousarray(sheet[..., ::-1]))
+    return {
+        "finish": asdict(finish), "held_out": figures,
+        "training": {"steps": trained.steps, "seconds": trained.seconds} if trained else {"steps": 0, "seconds": 0.0},
+        "notes": trained.notes if trained else ["too little time to train the network; the actor uses its footage alone."],
+    }  # fmt: skip
+
+
+def poses_seen(footage: Footage) -> dict[str, list[float]]:
+    """Range (2nd to 98th percentile) of what the footage shows: head angles and gaze in degrees, lids and mouth openings."""
+    from facewitness.generator.reconstruct import angles_deg
+
+    p = footage.performance
+    angles = angles_deg(p.rotation)
+    values = {
+        "yaw_deg": angles[:, 0], "pitch_deg": angles[:, 1], "roll_deg": angles[:, 2],
+        "gaze_yaw_deg": np.degrees(p.gaze[:, :, 0].mean(1)), "gaze_pitch_deg": np.degrees(p.gaze[:, :, 1].mean(1)),
+        "lids": p.lids.mean(1), "mouth_cm": footage.shapes.mouth,
+    }  # fmt: skip
+    return {name: [round(float(v), 3) for v in np.percentile(value, [2, 98])] for name, value in values.items()}

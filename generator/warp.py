@@ -1,0 +1,92 @@
+"""Bending a frame from one face shape to another: the mesh moves, hair and neck follow it, the rest of the picture stays."""
+
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.faces import landmarks as lm
+from facewitness.generator.render import interpolate, rasterise
+from facewitness.generator.shapes import Shapes
+
+RINGS = ((1.28, 1.0, 1.5), (1.62, 1.0, 4.0), (2.3, 0.0, 6.0))
+"""Rings around the face's outline that carry hair and ears: distance from the face's middle as a multiple of the outline's,
+how far they follow the head (1 wholly), and how many centimetres they lie behind the outline."""
+NECK = (0.75, 0.4, 0.0)
+"""How far the same rings follow below the chin, where neck and shoulders are."""
+
+
+@cache
+def shell_triangles() -> NDArray[np.int32]:
+    """(n, 3) the mesh's triangles and those of the rings around it; the rings' points are numbered from 468 on."""
+    oval = np.asarray(lm.FACE_OVAL)
+    rings = [oval, *(lm.POINTS + k * len(oval) + np.arange(len(oval)) for k in range(len(RINGS)))]
+    bands = []
+    for inner, outer in zip(rings[:-1], rings[1:], strict=True):
+        nxt, far = np.roll(inner, -1), np.roll(outer, -1)
+        bands += [np.stack([inner, outer, nxt], 1), np.stack([nxt, outer, far], 1)]
+    return np.concatenate([lm.triangles(), *bands]).astype(np.int32)
+
+
+@cache
+def _rings() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(R, 4) homogeneous canonical points of the rings, and (R, 1) how far each follows the head."""
+    oval = lm.canonical_xyz()[list(lm.FACE_OVAL)]
+    middle = np.array([0.0, oval[:, 1].mean(), 0.0], np.float32)
+    low = np.clip((oval[:, 1] - middle[1]) / (oval[:, 1].max() - middle[1]), 0, 1)  # 1 at the chin, 0 above the middle
+    low = low * low * (3 - 2 * low)
+    points, follow = [], []
+    for (reach, whole, behind), neck in zip(RINGS, NECK, strict=True):
+        ring = middle + (oval - middle) * [reach, reach, 1]
+        ring[:, 2] = oval[:, 2] + behind
+        points.append(ring)
+        follow.append(whole + (neck - whole) * low)
+    homogeneous = np.concatenate([np.concatenate(points), np.ones((len(RINGS) * len(oval), 1))], axis=1)
+    return homogeneous.astype(np.float32), np.concatenate(follow)[:, None].astype(np.float32)
+
+
+def shells(shapes: Shapes) -> NDArray[np.float32]:
+    """(T, 468 + R, 3) each frame's mesh with the rings around it, in the pixels of ``shapes``."""
+    rings, _ = _rings()
+    around = np.einsum("tij,rj->tri", shapes.head, rings)
+    return np.concatenate([shapes.mesh, around], axis=1).astype(np.float32)
+
+
+def held(target: NDArray[np.float32], source: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The target shell with its rings held back towards the source's, as far as they do not follow the head."""
+    _, follow = _rings()
+    out = target.copy()
+    out[lm.POINTS :] = source[lm.POINTS :] + follow * (target[lm.POINTS :] - source[lm.POINTS :])
+    return out
+
+
+def warp_map(
+    target: NDArray[np.float32], source: NDArray[np.float32], height: int, width: int, *, smooth_px: float = 4.0
+) -> NDArray[np.float32]:
+    """(H, W, 2) for each pixel of the new picture, where in the source frame it comes from.
+
+    ``target`` and ``source`` are shells (468 + R, 3). Inside the face the map follows the mesh exactly; around it, it is
+    smoothed by ``smooth_px``; beyond the outermost ring nothing moves.
+    """
+    shell = held(target, source)
+    raster = rasterise(shell, shell_triangles(), height, width)
+    motion = interpolate(raster, shell_triangles(), source[:, :2] - shell[:, :2])
+    face = (raster.triangle >= 0) & (raster.triangle < len(lm.triangles()))
+    soft = cv2.GaussianBlur(motion, (0, 0), smooth_px)
+    keep = cv2.GaussianBlur(cv2.erode(face.astype(np.float32), np.ones((3, 3))), (0, 0), 1.5)[..., None]
+    motion = keep * motion + (1 - keep) * soft
+    return motion + grid(height, width)
+
+
+@cache
+def grid(height: int, width: int) -> NDArray[np.float32]:
+    """(H, W, 2) x and y of each pixel."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x, y], axis=-1).astype(np.float32)
+
+
+def pull(image: NDArray, where: NDArray[np.float32], *, sharp: bool = True) -> NDArray:
+    """The picture whose pixel p shows ``image`` at ``where[p]``; ``sharp`` keeps 97 % of the detail (Lanczos), else bilinear."""
+    how = cv2.INTER_LANCZOS4 if sharp else cv2.INTER_LINEAR
+    return cv2.remap(image, where[..., 0], where[..., 1], how, borderMode=cv2.BORDER_REPLICATE)
