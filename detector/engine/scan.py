@@ -47,7 +47,7 @@ class Engine(Protocol):
 
 
 @dataclass
-class _Clip:
+class Clip:
     """One clip on its way: where it is, what its content is, and its row once there is one."""
 
     seq: int
@@ -56,6 +56,8 @@ class _Clip:
     sha256: str | None = None
     problem: str = ""
     key: str = ""
+    shown: str = ""
+    """The name its rows carry, where that is not its path."""
     row: dict[str, Any] | None = None
     reused: bool = False
 
@@ -110,7 +112,7 @@ def scan_paths(
     try:
         with open_store(out) as store:
             store.note("scan started", model=_model(scanner), configuration=scanner.configuration, engine=engine)
-            run = _Run(store, scanner, runner, resume=resume, retry=retry)
+            run = Run(store, scanner, runner, resume=resume, retry=retry)
             for clip in run.rows(find_clips(paths)):
                 assert clip.row is not None
                 counts.take(clip.row, clip.reused)
@@ -134,7 +136,7 @@ def _model(scanner: Scanner) -> str:
     return scanner.model_sha256 or scanner.model_id or "none"
 
 
-class _Run:
+class Run:
     """One pass over the clips."""
 
     def __init__(self, store: Store, scanner: Scanner, engine: Engine, *, resume: bool, retry: bool):
@@ -142,15 +144,15 @@ class _Run:
         self.resume, self.retry = resume, retry
         self.model = _model(scanner)
         self.before = store.last_number()
-        self.twins: dict[str, list[_Clip]] = {}
+        self.twins: dict[str, list[Clip]] = {}
         """Clips that wait for another of the same content, by key."""
 
-    def rows(self, paths: Iterator[Path]) -> Iterator[_Clip]:
+    def rows(self, paths: Iterator[Path]) -> Iterator[Clip]:
         """Every clip with its row, in order."""
         with ThreadPoolExecutor(HASH_THREADS) as hashing:
             coming = self._identified(paths, hashing)
-            waiting: deque[_Clip] = deque()  # in order; the first may still be without a row
-            working: dict[int, _Clip] = {}
+            waiting: deque[Clip] = deque()  # in order; the first may still be without a row
+            working: dict[int, Clip] = {}
             more = True
             while more or waiting:
                 while more and len(waiting) < self.engine.window and (self.engine.free > 0 or not working):
@@ -159,20 +161,20 @@ class _Run:
                         more = False
                         break
                     waiting.append(clip)
-                    self._decide(clip, working)
+                    self.decide(clip, working)
                     if clip.row is not None and len(waiting) == 1:
                         break
                 while waiting and waiting[0].row is not None:
                     yield waiting.popleft()
                 if working:
                     for task, row in self.engine.wait():
-                        self._settle(working.pop(task.seq), row)
+                        self.settle(working.pop(task.seq), row)
 
-    def _identified(self, paths: Iterator[Path], hashing: ThreadPoolExecutor) -> Iterator[_Clip]:
+    def _identified(self, paths: Iterator[Path], hashing: ThreadPoolExecutor) -> Iterator[Clip]:
         """Clips with the hash of their content; files that have not changed since they were hashed are not read."""
         seq = 0
         while batch := list(islice(paths, BATCH)):
-            clips = [_Clip(seq + i, path, signature_of(path)) for i, path in enumerate(batch)]
+            clips = [Clip(seq + i, path, signature_of(path)) for i, path in enumerate(batch)]
             seq += len(batch)
             remembered = self.store.hashes(os.fsencode(c.path.absolute()) for c in clips) if self.resume else {}
             hashes: deque[Future[Any] | None] = deque()
@@ -190,16 +192,25 @@ class _Run:
                     fresh += future.result()
                     if self.resume and clip.sha256:
                         known |= self._known([clip.sha256])
-                clip.key = clip.sha256 or "path-" + hashlib.sha256(os.fsencode(clip.path.absolute())).hexdigest()
-                if clip.key in known:
-                    clip.row, clip.reused = self._adopted(clip, known[clip.key]), True
+                self._name(clip, known)
                 yield clip
             self.store.remember(fresh)
+
+    def identify(self, clip: Clip) -> None:
+        """Hash one clip's file and give it the row it has already, if any."""
+        if clip.signature is not None:
+            _hash(clip)
+        self._name(clip, self._known([clip.sha256]) if self.resume and clip.sha256 else {})
+
+    def _name(self, clip: Clip, known: dict[str, dict[str, Any]]) -> None:
+        clip.key = clip.sha256 or "path-" + hashlib.sha256(os.fsencode(clip.path.absolute())).hexdigest()
+        if clip.key in known:
+            clip.row, clip.reused = self._adopted(clip, known[clip.key]), True
 
     def _known(self, keys: Iterable[str | None]) -> dict[str, dict[str, Any]]:
         return self.store.known([k for k in keys if k], self.model, self.scanner.configuration, retry=self.retry)
 
-    def _decide(self, clip: _Clip, working: dict[int, _Clip]) -> None:
+    def decide(self, clip: Clip, working: dict[int, Clip]) -> None:
         """Give a clip its row, let it wait for its twin, or hand it to the engine."""
         if clip.row is not None:
             return
@@ -219,7 +230,7 @@ class _Run:
             working[clip.seq] = clip
             self.engine.submit(Task(clip.seq, clip.path, clip.key, clip.signature.size))
 
-    def _settle(self, clip: _Clip, row: dict[str, Any]) -> None:
+    def settle(self, clip: Clip, row: dict[str, Any]) -> None:
         """Take the row of a clip from the engine: store it, and give it to the twins."""
         changed = signature_of(clip.path) != clip.signature
         if changed:
@@ -230,16 +241,17 @@ class _Run:
         self._finish(clip, row, store=not changed)
         for twin in self.twins.pop(clip.key, []):
             if changed:  # what it was is not known; the twin stands for itself next time
-                twin.row = {**clip.row, "path": text_of(twin.path)} if clip.row else None
+                assert clip.row is not None
+                twin.row = {**clip.row, "path": twin.shown or text_of(twin.path)}
             else:
                 assert clip.row is not None
                 twin.row, twin.reused = self._adopted(twin, clip.row), True
 
-    def _finish(self, clip: _Clip, row: dict[str, Any], *, store: bool) -> None:
+    def _finish(self, clip: Clip, row: dict[str, Any], *, store: bool) -> None:
         row = {
             **row,
             "schema": SCHEMA,
-            "path": text_of(clip.path),
+            "path": clip.shown or text_of(clip.path),
             "sha256": clip.sha256,
             "verdict": row.get("verdict") or "inconclusive",
             "p_fake": row.get("p_fake"),
@@ -258,12 +270,12 @@ class _Run:
             "reused": False,
         }
 
-    def _adopted(self, clip: _Clip, row: dict[str, Any]) -> dict[str, Any]:
+    def _adopted(self, clip: Clip, row: dict[str, Any]) -> dict[str, Any]:
         """A row that was made for the same content, at this clip's own path."""
-        return {**row, "path": text_of(clip.path), "reused": True}
+        return {**row, "path": clip.shown or text_of(clip.path), "reused": True}
 
 
-def _hash(clip: _Clip) -> list[dict[str, Any]]:
+def _hash(clip: Clip) -> list[dict[str, Any]]:
     """Hash a clip's file; the entry to remember, unless it changed meanwhile or a moment ago."""
     try:
         clip.sha256 = sha256_file(clip.path)

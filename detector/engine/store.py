@@ -200,7 +200,7 @@ class Store:
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
         return dialect.insert(table)
 
-    def _write(self, *statements: Any) -> None:
+    def write(self, *statements: Any) -> None:
         """Run statements in one transaction. Raises UsageError when the disk is full or the file cannot be written."""
         with self._lock:
             try:
@@ -211,7 +211,8 @@ class Store:
                 self._connection.rollback()
                 raise _not_writable(self.path or self.url, e) from e
 
-    def _read(self, statement: Any) -> list[Any]:
+    def read(self, statement: Any) -> list[Any]:
+        """The rows of a statement that reads."""
         with self._lock:
             found = self._connection.execute(statement).all()
             self._connection.rollback()
@@ -234,7 +235,7 @@ class Store:
                 .where(results.c.configuration == configuration, results.c.id > after)
                 .order_by(results.c.attempt)
             )
-            for key, data, status, number in self._read(chosen):
+            for key, data, status, number in self.read(chosen):
                 found[key] = (status, data, number)
         return {
             key: {"result": number, **unpack(data)}
@@ -267,6 +268,11 @@ class Store:
                 raise _not_writable(self.path or self.url, e) from e
             return bool(done.rowcount)
 
+    def add_loose(self, row: dict[str, Any], *, key: str) -> int | None:
+        """Add a row that no content stands for, under a key of its own; its number."""
+        self.add(row, key=key, model="none", configuration="none")
+        return self.number_of(key, "none", "none")
+
     def rows(self, *, where: str = "", newest_first: bool = False) -> Iterator[dict[str, Any]]:
         """Every stored row in the order of scanning, with its ``result`` number; ``where`` is an SQL condition."""
         last = 0 if not newest_first else 1 << 62
@@ -276,7 +282,7 @@ class Store:
             chosen = chosen.order_by(results.c.id.desc() if newest_first else results.c.id)
             if where:
                 chosen = chosen.where(sa.text(f"({where})"))
-            page = self._read(chosen)
+            page = self.read(chosen)
             for number, data in page:
                 yield {"result": number, **unpack(data)}
             if not page:
@@ -285,17 +291,17 @@ class Store:
 
     def row(self, number: int) -> dict[str, Any] | None:
         """The row of one result."""
-        found = self._read(sa.select(results.c.row).where(results.c.id == number))
+        found = self.read(sa.select(results.c.row).where(results.c.id == number))
         return {"result": number, **unpack(found[0][0])} if found else None
 
     def last_number(self) -> int:
         """The highest number of a result; 0 where there is none."""
-        return int(self._read(sa.select(sa.func.max(results.c.id)))[0][0] or 0)
+        return int(self.read(sa.select(sa.func.max(results.c.id)))[0][0] or 0)
 
     def number_of(self, key: str, model: str, configuration: str) -> int | None:
         """The number of the latest result of a key."""
         same = (results.c.key == key, results.c.model == model, results.c.configuration == configuration)
-        found = self._read(sa.select(results.c.id).where(*same).order_by(results.c.attempt.desc()).limit(1))
+        found = self.read(sa.select(results.c.id).where(*same).order_by(results.c.attempt.desc()).limit(1))
         return found[0][0] if found else None
 
     def find(self, what: str) -> list[int]:
@@ -307,12 +313,12 @@ class Store:
         if len(what) >= 6 and all(c in "0123456789abcdef" for c in what):
             conditions.append(results.c.sha256.startswith(what))
         return [
-            r[0] for r in self._read(sa.select(results.c.id).where(sa.or_(*conditions)).order_by(results.c.id.desc()))
+            r[0] for r in self.read(sa.select(results.c.id).where(sa.or_(*conditions)).order_by(results.c.id.desc()))
         ]
 
     def count(self) -> int:
         """Number of results."""
-        return int(self._read(sa.select(sa.func.count()).select_from(results))[0][0])
+        return int(self.read(sa.select(sa.func.count()).select_from(results))[0][0])
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Column names and rows of any SQL that reads. Raises UsageError in the database's own words where it fails."""
@@ -333,7 +339,7 @@ class Store:
         """Note that two keys look alike, with their distance (0 same, 1 nothing in common)."""
         for one, other, distance in pairs:
             values = {"one": min(one, other), "other": max(one, other), "distance": distance}
-            self._write(self._insert(near).values(**values).on_conflict_do_nothing())
+            self.write(self._insert(near).values(**values).on_conflict_do_nothing())
 
     def near_to(self, number: int) -> list[dict[str, Any]]:
         """Results whose clips look like that of result ``number``, the nearest first: ``{result, path, distance}``."""
@@ -346,7 +352,7 @@ class Store:
             .join(linked, results.c.id == newest)
             .order_by(linked.c.distance)
         )
-        return [{"result": r[0], "path": r[1], "distance": r[2]} for r in self._read(chosen)]
+        return [{"result": r[0], "path": r[1], "distance": r[2]} for r in self.read(chosen)]
 
     # where files are ---------------------------------------------------------------------------------------------
 
@@ -354,7 +360,7 @@ class Store:
         """The signature and SHA-256 each file had when it was last hashed."""
         wanted, found = list(names), {}
         for i in range(0, len(wanted), CHUNK):
-            for name, signature, sha in self._read(sa.select(places).where(places.c.name.in_(wanted[i : i + CHUNK]))):
+            for name, signature, sha in self.read(sa.select(places).where(places.c.name.in_(wanted[i : i + CHUNK]))):
                 found[bytes(name)] = (signature, sha)
         return found
 
@@ -362,7 +368,7 @@ class Store:
         """Note ``{name, signature, sha256}`` of files, which need not be hashed again while they stay as they are."""
         if entries:
             insert = self._insert(places).values(entries)
-            self._write(insert.on_conflict_do_update(
+            self.write(insert.on_conflict_do_update(
                 index_elements=["name"], set_={"signature": insert.excluded.signature, "sha256": insert.excluded.sha256}
             ))  # fmt: skip
 
@@ -388,7 +394,7 @@ class Store:
     def log_entries(self) -> Iterator[dict[str, Any]]:
         """Every entry of the log, oldest first."""
         last = 0
-        while page := self._read(sa.select(log).where(log.c.id > last).order_by(log.c.id).limit(1000)):
+        while page := self.read(sa.select(log).where(log.c.id > last).order_by(log.c.id).limit(1000)):
             for r in page:
                 yield {**r._mapping, "details": json.loads(r.details)}
             last = page[-1].id
@@ -396,7 +402,7 @@ class Store:
     def check_log(self) -> int:
         """Number of log entries; each must continue the hash of the one before, else FacewitnessError is raised."""
         last, count = GENESIS, 0
-        for r in self._read(sa.select(log).order_by(log.c.id)):
+        for r in self.read(sa.select(log).order_by(log.c.id)):
             entry = {k: getattr(r, k) for k in ("at", "who", "what", "details")}
             if r.previous != last or r.hash != _chained(last, entry):
                 raise FacewitnessError(f"entry {r.id} of the log was changed or one before it is missing.")
@@ -421,7 +427,7 @@ class Store:
 
     def reviews_of(self, number: int) -> list[dict[str, Any]]:
         """The decisions on one result, oldest first."""
-        found = self._read(sa.select(reviews).where(reviews.c.result == number).order_by(reviews.c.id))
+        found = self.read(sa.select(reviews).where(reviews.c.result == number).order_by(reviews.c.id))
         return [{k: v for k, v in r._mapping.items() if k != "id"} for r in found]
 
 

@@ -38,14 +38,13 @@ def clips(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def scan(tmp_path: Path, scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
-    """Scan into tmp_path/out with two workers and small budgets; ``scan.scanned()`` tells what the detector really saw."""
+    """Scan into tmp_path/out with two workers and small budgets; ``scan.scanned()`` tells what was really seen."""
     mark = tmp_path / "scanned"
     monkeypatch.setenv("STANDIN_SCANNED", str(mark))
 
     def run(*paths: Path, **options: Any) -> list[dict[str, Any]]:
-        options = {
-            "out": tmp_path / "out", "scanner": scanner, "workers": 2, "budget": Budget(base_s=2, memory_mb=400), **options
-        }  # fmt: skip
+        settled = {"out": tmp_path / "out", "scanner": scanner, "workers": 2}
+        options = {**settled, "budget": Budget(base_s=2, memory_mb=400), **options}
         return list(scan_paths(paths, **options))
 
     run.scanned = lambda: mark.read_text().splitlines() if mark.exists() else []  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A detector for tests: reads a few bytes, obeys what the file says, and gives a row. Loaded by worker processes by name."""
+"""A detector for tests: obeys the word a file begins with, and gives a row. Worker processes load it by name."""
 
 import os
 import signal

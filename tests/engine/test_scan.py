@@ -23,8 +23,8 @@ def test_rows_come_in_the_order_of_the_names(clips, scan):
 
 def test_a_clip_that_kills_hangs_or_eats_costs_one_row(clips, scan):
     folder = clips(
-        "a", "z", b_die="die", c_abort="abort", d_hang="hang", e_spin="spin", f_eat="eat", g_raise="raise", h="unreadable",
-        i="chatter",
+        "a", "z", b_die="die", c_abort="abort", d_hang="hang", e_spin="spin", f_eat="eat", g_raise="raise",
+        h="unreadable", i="chatter",
     )  # fmt: skip
     rows = {r["path"].split("/")[-1]: r for r in scan(folder)}
     status = {n: r["status"] for n, r in rows.items()}

@@ -9,7 +9,10 @@ import typer
 from facewitness.errors import UsageError
 
 app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Show, query, export or review the results of scans."
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Show, query, export or review the results of scans.",
 )
 
 OUT = typer.Option(

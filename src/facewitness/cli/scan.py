@@ -9,7 +9,7 @@ import typer
 
 from facewitness.errors import EXIT_INCONCLUSIVE, EXIT_NEGATIVE, EXIT_UNREADABLE, UsageError
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 SEVERITY = {"no_evidence": 0, "inconclusive": 1, "manipulated": 2}
 READ = ("ok", "no_face", "too_short")
