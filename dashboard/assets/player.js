@@ -161,6 +161,7 @@ class Player {
     this.lanes = data.lanes; this.segments = data.segments || []; this.fps = data.fps || 25;
     this.duration = data.duration || 1; this.view = this.view || [0, this.duration];
     if (this.view[1] > this.duration || signature !== this.viewed) { this.view = [0, this.duration]; this.viewed = signature; }
+    this.root.classList.toggle("one", data.clips.length === 1); this.root.classList.toggle("bare", !this.segments.length);
     this.drawChips(); this.theme(); this.layout();
     if (data.seek && data.seek.n !== this.lastSeek) { this.lastSeek = data.seek.n; this.seek(data.seek.t); }
   }
@@ -506,7 +507,7 @@ class Player {
     this.chips.replaceChildren(...this.segments.map((s) => {
       const chip = element("button");
       chip.type = "button";
-      chip.append(element("b", "", `${clock(s.start_s)} – ${clock(s.end_s)}`), ` ${s.text}`);
+      chip.append(element("b", "", s.end_s > s.start_s ? `${clock(s.start_s)} – ${clock(s.end_s)}` : clock(s.start_s)), ` ${s.text}`);
       chip.title = "Go there and loop it";
       chip.addEventListener("click", () => this.stretch(s.start_s, s.end_s));
       return chip;

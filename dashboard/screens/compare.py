@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from facewitness.dashboard import lanes, player, proxy, views, words
+from facewitness.dashboard.charts import Lane
 from facewitness.dashboard.clips import ROLES, ReportClip, demo_clip, read_demo
 from facewitness.dashboard.fragment import part
 from facewitness.dashboard.screens import shell
@@ -51,7 +52,13 @@ def prepared(path: Path, changed: int) -> tuple[Path, float, float, bool]:
     return played, float(info.frame_rate) or 25.0, info.duration_s, info.audio_codec is not None
 
 
-def players(clips: Sequence[ReportClip], *, key: str, segments: Sequence[Mapping[str, Any]] | None = None) -> None:
+def players(
+    clips: Sequence[ReportClip],
+    *,
+    key: str,
+    segments: Sequence[Mapping[str, Any]] | None = None,
+    more_lanes: Sequence[Lane] = (),
+) -> None:
     """Mount the players of some clips with all their curves; the segments are those of stretches() by default."""
     shown, rates, durations = [], [], []
     for clip in clips:
@@ -73,7 +80,7 @@ def players(clips: Sequence[ReportClip], *, key: str, segments: Sequence[Mapping
         )
     player.show(
         shown,
-        lanes.clip_lanes(clips),
+        [*lanes.clip_lanes(clips), *more_lanes],
         key=key,
         segments=stretches(clips) if segments is None else segments,
         fps=max(rates),
@@ -92,6 +99,15 @@ def stretches(clips: Sequence[ReportClip]) -> list[dict[str, Any]]:
                 text = f"{words.cue_name(str(s.get('cue', '')))} {float(s.get('score') or 0):.2f}"
                 found.append({"start_s": float(s["start_s"]), "end_s": float(s["end_s"]), "text": text})
     return sorted(found, key=lambda s: (s["start_s"], s["end_s"]))
+
+
+def reason_spots(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The reasons of a row that speak of a moment, as places to seek to."""
+    return [
+        {"start_s": float(r["start_s"]), "end_s": float(r.get("end_s") or r["start_s"]), "text": str(r.get("text", ""))}
+        for r in row.get("reasons") or []
+        if r.get("start_s") is not None
+    ]
 
 
 def explanations(clips: Sequence[ReportClip]) -> None:

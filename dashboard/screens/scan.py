@@ -1,8 +1,121 @@
-"""The scan page."""
+"""Scans: drop files or look through results, then open a clip."""
 
-from facewitness.dashboard.screens import shell
+from pathlib import Path
+
+import streamlit as st
+
+from facewitness.dashboard import results, uploads, words
+from facewitness.dashboard.screens import clip, shell
+from facewitness.detector.engine.store import Store
+from facewitness.errors import FacewitnessError
+
+WORDS = ("manipulated", "inconclusive", "no_evidence", "no_face", "too_short", "unreadable", "timeout", "error")
+HEIGHT_PX = 520
 
 
 def show() -> None:
-    """Draw the page."""
-    shell.heading("Scan")
+    """Draw the table of results, or the clip that the address names (``?clip=12``)."""
+    store = results.store_of(shell.results_folder())
+    number = st.query_params.get("clip", "")
+    if number.isdigit() and (row := store.row(int(number))) is not None:
+        clip.show(store, row)
+        return
+    shell.heading("Scan", "Drop clips to score them, or open one that was scored before.")
+    drop(store)
+    overview(store)
+
+
+def drop(store: Store) -> None:
+    """Upload files and scan them, one line of progress per clip."""
+    with st.form("drop", clear_on_submit=True, border=False):
+        files = st.file_uploader("Clips to scan", type=list(uploads.VIDEO), accept_multiple_files=True)
+        pressed = st.form_submit_button("Scan", type="primary")
+    if not pressed or not files:
+        return
+    from facewitness.detector.engine.scan import scan_paths
+
+    with st.status(f"Scanning {len(files)} clip{'s' if len(files) != 1 else ''}", expanded=True) as status:
+        try:
+            kept = [uploads.keep(f.name, f) for f in files]
+            bar = st.progress(0.0)
+            for n, row in enumerate(scan_paths(kept, out=shell.results_folder()), 1):
+                word = words.verdict_word(row)
+                score = f" {row['p_fake']:.2f}" if row.get("p_fake") is not None else ""
+                st.text(f"{word.sign} {word.name}{score}   {Path(row['path']).name}   {row.get('error') or ''}")
+                bar.progress(n / len(kept))
+            status.update(label=f"{len(kept)} scanned", state="complete")
+        except FacewitnessError as e:
+            st.error(str(e))
+            status.update(label="The scan stopped", state="error")
+
+
+def overview(store: Store) -> None:
+    """Counts, filters and the table; a chosen row opens its clip."""
+    counts = results.counts(store)
+    if not counts:
+        shell.nothing_yet(
+            "Nothing was scanned yet. Drop clips above, or scan a folder from the command line:",
+            f"facewitness scan FOLDER --out {shell.results_folder()}",
+        )
+        return
+    left, middle, right = st.columns([5, 3, 3], gap="medium", vertical_alignment="bottom")
+    present = [w for w in WORDS if counts.get(w)]
+    chosen = left.pills(
+        "Verdict",
+        present,
+        selection_mode="multi",
+        format_func=lambda w: f"{_word(w).sign} {_word(w).name}  {counts[w]:,}",
+        key="verdicts",
+    )
+    text = middle.text_input("Name contains", key="text", placeholder="part of a path")
+    low, high = right.slider("Score", 0.0, 1.0, (0.0, 1.0), 0.01, key="score")
+    frame, count = results.table(store, verdicts=tuple(chosen or ()), text=text, low=low, high=high)
+    if count > len(frame):
+        st.caption(f"The newest {len(frame):,} of {count:,} that match; filters reach the rest.")
+    rows(frame)
+
+
+def _word(key: str) -> words.Word:
+    return words.VERDICTS.get(key) or words.word(words.STATUSES, key)
+
+
+def rows(frame: "results.pd.DataFrame") -> None:
+    """The table itself: one row a clip, drawn as it is scrolled."""
+    shown = frame.assign(
+        verdict=[
+            f"{w.sign} {w.name}" for w in map(_word, frame["verdict"].where(frame["status"] == "ok", frame["status"]))
+        ],
+        name=[Path(p).name for p in frame["path"]],
+        folder=[str(Path(p).parent) for p in frame["path"]],
+        size=[
+            f"{int(w)} × {int(h)}" if w == w and w else "" for w, h in zip(frame["width"], frame["height"], strict=True)
+        ],
+    )
+    shown["scanned_at"] = [str(t)[:16].replace("T", " ") for t in frame["scanned_at"]]
+    shown["error"] = frame["error"].fillna("")
+    picked = st.dataframe(
+        shown,
+        hide_index=True,
+        height=min(HEIGHT_PX, 38 + 35 * max(1, len(shown))),
+        selection_mode="single-row",
+        on_select="rerun",
+        key="rows",
+        column_order=("verdict", "p_fake", "name", "duration_s", "size", "scanned_at", "error", "folder", "result"),
+        column_config={
+            "verdict": st.column_config.TextColumn("Verdict", width="medium"),
+            "p_fake": st.column_config.ProgressColumn("Score", min_value=0, max_value=1, format="%.2f", width="small"),
+            "name": st.column_config.TextColumn("Clip", width="large"),
+            "duration_s": st.column_config.NumberColumn("Seconds", format="%.1f", width="small"),
+            "size": st.column_config.TextColumn("Size", width="small"),
+            "scanned_at": st.column_config.TextColumn("Scanned", width="small"),
+            "error": st.column_config.TextColumn("Note"),
+            "folder": st.column_config.TextColumn("Folder"),
+            "result": st.column_config.NumberColumn("No.", width="small"),
+        },
+    )
+    selected = picked["selection"]["rows"]
+    if selected and selected[0] < len(frame):
+        st.query_params["clip"] = str(int(frame["result"].iloc[selected[0]]))
+        st.session_state.pop("rows", None)
+        st.rerun()
+    st.caption("Choose a row to open its clip.")

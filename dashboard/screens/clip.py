@@ -1,0 +1,186 @@
+"""One scanned clip: its verdict, what each cue saw and when, where it came from, and what a person decides."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from facewitness.dashboard import evidence, results, views, words
+from facewitness.dashboard.charts import Lane, Series
+from facewitness.dashboard.clips import ReportClip, read_demo
+from facewitness.dashboard.fragment import part
+from facewitness.dashboard.screens import compare, shell
+from facewitness.dashboard.traces import Traces, load_traces, save_traces, traces_of
+from facewitness.detector.engine.store import DECISIONS, Store
+from facewitness.errors import FacewitnessError
+from facewitness.files import cache_dir
+
+DECISION_WORDS = {
+    "confirm": "Confirm: manipulated",
+    "reject": "Reject: not manipulated",
+    "escalate": "Escalate",
+    "note": "Note only",
+}
+
+
+def show(store: Store, row: dict[str, Any]) -> None:
+    """Draw the page of one row."""
+    if st.button("← All clips", type="tertiary"):
+        st.query_params.pop("clip", None)
+        st.rerun()
+    path = Path(row["path"])
+    faces = row.get("faces") or []
+    face = faces[choose_face(faces)] if faces else None
+    audit = results.audit_of(shell.results_folder(), row)
+    traces = stored_traces(row, int(face["track"]) if face else 0)
+    clip = ReportClip(path=path, role="clip", row=row, audit=audit, traces=traces)
+    view = views.clip_view(clip)
+    part("headline", view, classes="big")
+    if path.is_file():
+        watch(clip, face)
+        follow(row, path, traces)
+    else:
+        st.warning("The file is not where it was when it was scanned, so it cannot be played; what was found is below.")
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        part("why", view)
+        if face is not None:
+            part("face", {**views.face_view(face, view["duration_s"]), "chart": ""})
+    with right:
+        decide(store, row)
+        part("audit_card", view)
+        part("rows", facts(row))
+        pack(store, row, clip)
+
+
+def choose_face(faces: list[dict[str, Any]]) -> int:
+    """Which face to show, chosen where there are several."""
+    if len(faces) < 2:
+        return 0
+
+    def name(i: int) -> str:
+        word, p = words.word(words.VERDICTS, faces[i].get("verdict")), faces[i].get("p_fake")
+        return f"Face {faces[i].get('track', i)}  {word.sign} {word.name}" + (f" {p:.2f}" if p is not None else "")
+
+    return int(st.segmented_control("Face", range(len(faces)), format_func=name, default=0, key="face") or 0)
+
+
+def watch(clip: ReportClip, face: Mapping[str, Any] | None) -> None:
+    """The player over the score, the curves of the face and the raw traces of the cues."""
+    row = clip.row if isinstance(clip.row, Mapping) else {}
+    shown = ReportClip(
+        path=clip.path,
+        role="clip",
+        row={**row, "faces": [face] if face else []},
+        traces=clip.traces,
+    )
+    spots = [*compare.stretches([shown]), *compare.reason_spots(row)]
+    spots.sort(key=lambda s: (s["start_s"], s["end_s"]))
+    compare.players([shown], key="clip", segments=spots, more_lanes=cue_lanes(face) if face else ())
+
+
+def cue_lanes(face: Mapping[str, Any]) -> list[Lane]:
+    """One lane per cue that kept a trace; its quantities that fit on one axis together."""
+    found = []
+    for key, cue in (face.get("cues") or {}).items():
+        trace = cue.get("trace") or {}
+        series = [
+            Series(role="plain", label=name.replace("_", " "), t_s=trace["t_s"], values=values)
+            for name, values in trace.items()
+            if name != "t_s" and isinstance(values, list) and len(values) == len(trace.get("t_s") or [])
+        ]
+        if series:
+            found.append(Lane(name=words.cue_name(key), unit=str(cue.get("unit") or ""), series=series[:3]))
+    return found
+
+
+def stored_traces(row: Mapping[str, Any], track: int) -> Traces | None:
+    """Curves and landmarks of a face where they were made before: by the demo, or by follow()."""
+    folder = shell.results_folder()
+    if (folder / "demo.json").is_file():
+        demo = read_demo(folder)
+        role = next((r for r in words.ROLES if Path(str(demo.get(r, ""))).name == Path(row["path"]).name), None)
+        if role and demo.get("traces") and (folder / str(demo["traces"])).is_file():
+            return load_traces(folder / str(demo["traces"])).get(role)
+    kept = _kept(row)
+    return load_traces(kept).get(str(track)) if kept and kept.is_file() else None
+
+
+def _kept(row: Mapping[str, Any]) -> Path | None:
+    sha = str(row.get("sha256") or "")
+    return cache_dir() / "traces" / f"{sha}-1.npz" if re.fullmatch(r"[0-9a-f]{64}", sha) else None
+
+
+def follow(row: Mapping[str, Any], path: Path, traces: Traces | None) -> None:
+    """Offer to follow the faces again, for landmarks, gaze and lids over the picture."""
+    kept = _kept(row)
+    if traces is not None or kept is None or not row.get("faces"):
+        return
+    if st.button("Show landmarks, gaze and lids", help="Follows the faces again; takes about as long as the clip."):
+        from facewitness.faces import track_video
+        from facewitness.generator.reconstruct import reconstruct
+
+        with st.spinner("Following the faces"):
+            try:
+                tracks = track_video(path)
+                save_traces({str(t.face_id): traces_of(t, reconstruct(t)) for t in tracks}, kept)
+            except FacewitnessError as e:
+                st.error(str(e))
+                return
+        st.rerun()
+
+
+def facts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The plain facts of a row."""
+    model = row.get("model") or {}
+    size = f"{row['width']} × {row['height']}" if row.get("width") else None
+    values = {
+        "file": row.get("path"),
+        "sha-256": row.get("sha256"),
+        "length": f"{row['duration_s']:.2f} s" if row.get("duration_s") else None,
+        "picture": size,
+        "frames per second": words.number(row.get("fps"), 4) if row.get("fps") else None,
+        "model": model.get("id"),
+        "model hash": model.get("sha256"),
+        "scanned": row.get("scanned_at"),
+        "took": f"{row['seconds']:.1f} s" if row.get("seconds") else None,
+        "result": row.get("result"),
+    }
+    return views.card(values)
+
+
+def decide(store: Store, row: Mapping[str, Any]) -> None:
+    """What people decided, and a form to decide."""
+    st.markdown("##### Decision")
+    number = int(row["result"])
+    for entry in store.reviews_of(number):
+        part("review", entry, DECISION_WORDS.get(entry["decision"], entry["decision"]), key=f"review-{entry['at']}")
+    with st.form("decide", clear_on_submit=True):
+        decision = st.segmented_control(
+            "Decision", DECISIONS, format_func=DECISION_WORDS.__getitem__, label_visibility="collapsed"
+        )
+        note = st.text_area("Why", height=68, placeholder="Why, in a sentence", label_visibility="collapsed")
+        left, right = st.columns([3, 1], vertical_alignment="bottom")
+        author = left.text_input("Author", value=st.session_state.get("author", ""), placeholder="Who decides")
+        pressed = right.form_submit_button("Keep", use_container_width=True)
+    if pressed:
+        if not decision or not author.strip():
+            st.warning("A decision needs a choice and an author.")
+            return
+        st.session_state["author"] = author
+        store.review(number, str(decision), note=note, author=author.strip())
+        st.rerun()
+
+
+def pack(store: Store, row: Mapping[str, Any], clip: ReportClip) -> None:
+    """The address of this page, and the evidence as one file."""
+    st.markdown("##### Take away")
+    number = int(row["result"])
+    st.caption(f"Permanent address of this page: /scan?clip={number}")
+    if st.button("Prepare the evidence pack", help="JSON, report, PDF, stills, audit and decisions in one ZIP"):
+        with st.spinner("Collecting stills and writing the report"):
+            st.session_state[f"pack-{number}"] = evidence.evidence_pack(clip, reviews=store.reviews_of(number))
+    if data := st.session_state.get(f"pack-{number}"):
+        st.download_button("Download evidence.zip", data, file_name=f"evidence-{number}.zip", mime="application/zip")
