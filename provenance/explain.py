@@ -101,6 +101,8 @@ SENTENCES = {
     "org.facewitness.trust.wrongKind": "Only a list for time stamps leads to this signer; it makes no signer trusted.",
     "org.facewitness.store.malformed": "There is a manifest, but it is damaged beyond reading.",
     "org.facewitness.store.multiple": "There is more than one manifest store in this file.",
+    "org.facewitness.report.clip.match": "The clip is the one this report speaks of.",
+    "org.facewitness.report.clip.mismatch": "The clip is not the one this report speaks of.",
     "org.facewitness.opinion.disagreement": "The two independent validators disagree about this file.",
 }
 

@@ -18,7 +18,8 @@ KINDS = {"ai-generated": TRAINED, "ai-edited": COMPOSITE, "captured": CAPTURE}
 """What a file can be signed as, and the IPTC digital source type that says so."""
 
 REPORT = "report"
-"""A kind for statements about a file that leave it as it is: it is opened and nothing more."""
+"""A kind for what an analyst wrote about a file."""
+DATA_DRIVEN = SOURCE_TYPE + "dataDrivenMedia"
 LABEL_ASSERTION = "org.facewitness.label"
 SOURCES_ASSERTION = "org.facewitness.sources"
 REPORT_ASSERTION = "org.facewitness.report"
@@ -90,8 +91,6 @@ class ManifestSpec:
             raise UsageError(f"{self.training!r} says nothing of training; choose one of {', '.join(TRAINING_USES)}.")
         if sum(i.relationship == "parentOf" for i in self.ingredients) > 1:
             raise UsageError("a file has at most one parent; name the others as components or inputs.")
-        if self.kind == REPORT and not self.parent:
-            raise UsageError("a report needs the file it speaks of as parent.")
         if self.kind == "captured" and self.parent:
             raise UsageError("what was opened from another file was not captured; sign it as an edit.")
         for name in (*self.assertions, *self.action_parameters):
@@ -161,10 +160,8 @@ def _actions(spec: ManifestSpec) -> list[dict[str, Any]]:
     if not main["parameters"]:
         del main["parameters"]
     if not parents:
-        return [{"action": "c2pa.created", "digitalSourceType": KINDS[spec.kind], **main}]
+        return [{"action": "c2pa.created", "digitalSourceType": KINDS.get(spec.kind, DATA_DRIVEN), **main}]
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": parents}}
-    if spec.kind == REPORT:
-        return [opened]
     return [opened, {"action": "c2pa.edited", "digitalSourceType": KINDS[spec.kind], **main}]
 
 

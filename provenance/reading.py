@@ -15,7 +15,7 @@ from facewitness.provenance.audit import Audit, Code
 from facewitness.provenance.boxes import TooManyBoxesError, check_boxes, extra_boxes
 from facewitness.provenance.explain import explain
 from facewitness.provenance.formats import BMFF, FOREIGN, media_type
-from facewitness.provenance.manifest import LABEL_ASSERTION
+from facewitness.provenance.manifest import LABEL_ASSERTION, REPORT_ASSERTION
 from facewitness.provenance.policy import Policy, moment
 
 MAX_INGREDIENT_DEPTH = 16
@@ -103,7 +103,7 @@ def _judge(audit: Audit, report: dict[str, Any], raw: bytes, policy: Policy) -> 
         state=state,
         ai=claims["ai"] if state == "trusted" else "unknown",
         signer=signer,
-        signed_at=signed_at if _has(codes, "timeStamp.validated") else None,
+        signed_at=signed_at if stamped else None,
         trust_list=_list_line(listed, policy) if state == "trusted" else None,
         codes=tuple(codes),
         missing=_missing(codes),
@@ -183,7 +183,7 @@ def _claims(manifest: dict[str, Any]) -> dict[str, Any]:
         for action in a["data"].get("actions") or []
         if isinstance(action, dict)
     ]
-    label = next((a.get("data") for a in assertions if a.get("label") == LABEL_ASSERTION), None)
+    label, report = (_assertion(assertions, name) for name in (LABEL_ASSERTION, REPORT_ASSERTION))
     generators = [g for g in manifest.get("claim_generator_info") or [] if isinstance(g, dict)]
     return {
         "title": manifest.get("title"),
@@ -199,8 +199,14 @@ def _claims(manifest: dict[str, Any]) -> dict[str, Any]:
             for a in actions
         ],
         "assertions": [str(a.get("label", "")) for a in assertions],
-        "label": label if isinstance(label, dict) else None,
+        "label": label,
+        **({"report": report} if report else {}),
     }  # fmt: skip
+
+
+def _assertion(assertions: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    data = next((a.get("data") for a in assertions if a.get("label") == name), None)
+    return data if isinstance(data, dict) else None
 
 
 def _ai(actions: list[dict[str, Any]]) -> str:
@@ -301,7 +307,7 @@ def _has(codes: list[Code], code: str) -> bool:
 
 def _missing(codes: list[Code]) -> tuple[str, ...]:
     missing = []
-    if not _has(codes, "timeStamp.validated"):
+    if not (_has(codes, "timeStamp.validated") and _has(codes, "timeStamp.trusted")):
         missing.append("time_stamp")
     if not (_has(codes, "signingCredential.ocsp.notRevoked") or _has(codes, "signingCredential.ocsp.revoked")):
         missing.append("revocation")

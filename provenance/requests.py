@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facewitness.errors import UnreadableInputError, UsageError
-from facewitness.files import sha256_file
+from facewitness.errors import UsageError
 from facewitness.provenance.keys import SigningMaterial, command_signer, key_signer
-from facewitness.provenance.manifest import KINDS, REPORT_ASSERTION, Ingredient, ManifestSpec
+from facewitness.provenance.manifest import KINDS, Ingredient, ManifestSpec
 from facewitness.provenance.sign import Signed, readable_type, sign_file
 from facewitness.provenance.trust import ensure_signer
 
-MAX_REPORT_BYTES = 64 << 20
+MAX_THUMBNAIL_SOURCE_BYTES = 256 << 20
+THUMBNAIL_PX = 320
+"""Longer side of a thumbnail."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +46,17 @@ def sign(request: SignRequest) -> Signed:
         if path and path.exists() and not request.force:
             raise UsageError(f"{path} is there already; give another name or --force.")
     if request.file.suffix.lower() == ".json":
+        from facewitness.provenance.reports import sign_report
+
         return sign_report(request.file, request.out, signer=signer_of(request), clip=request.clip)
     if not request.kind:
         raise UsageError(f"say what the file is: --kind {' | '.join(KINDS)}.")
     kind = readable_type(request.file)
     signed_already = has_manifest(request.file, kind)
+    if request.sidecar and signed_already:
+        raise UsageError(
+            f"{request.file} carries a manifest already, to which one beside it cannot be added; embed it."
+        )
     inputs = [Ingredient(path=p, relationship="componentOf") for p in request.ingredients]
     parent = request.parent or (request.file if signed_already else None)
     if parent:
@@ -82,52 +89,6 @@ def signer_of(request: SignRequest) -> SigningMaterial:
     return ensure_signer(time_stamp_url=request.time_stamp_url)
 
 
-def sign_report(report: Path, out: Path, *, signer: SigningMaterial | None = None, clip: Path | None = None) -> Signed:
-    """Sign a ``ClipReport`` (JSON): ``out`` becomes a manifest that binds it by hash to the clip it speaks of.
-
-    The clip is opened as parent, with its own manifest where it has one; the assertion ``org.facewitness.report`` holds
-    the verdict and the SHA-256 of the report's file. ``facewitness verify CLIP --sidecar OUT`` checks all of it.
-    Raises UsageError where the clip is not the one the report was made of.
-    """
-    row = read_report(report)
-    subject = clip or next((p for p in (Path(row["path"]), report.parent / row["path"]) if p.is_file()), None)
-    if subject is None:
-        raise UsageError(f"the clip {row['path']} of this report is not there; name it with --clip.")
-    if row.get("sha256") and sha256_file(subject) != row["sha256"]:
-        raise UsageError(f"{subject} is not the clip this report speaks of: its SHA-256 is another one.")
-    if out.suffix.lower() != ".c2pa":
-        raise UsageError("a signed report is a manifest beside its clip; name it with the ending .c2pa.")
-    spec = ManifestSpec(
-        kind="report", title=report.name, training=None,
-        ingredients=(Ingredient(path=subject, relationship="parentOf", role="report subject"),),
-        assertions={REPORT_ASSERTION: report_statement(report, row)},
-    )  # fmt: skip
-    return sign_file(subject, out, manifest=spec, signer=signer, detached=True)
-
-
-def report_statement(report: Path, row: dict[str, Any]) -> dict[str, Any]:
-    """The assertion on a report: its verdict in brief and the SHA-256 of its file."""
-    faces = [{k: f.get(k) for k in ("track", "p_fake", "verdict")} for f in row.get("faces") or []]
-    brief = {k: row.get(k) for k in ("schema", "sha256", "status", "verdict", "p_fake", "reasons", "model")}
-    return {"report_sha256": sha256_file(report), "report_name": report.name, **brief, "faces": faces}
-
-
-def read_report(path: Path) -> dict[str, Any]:
-    """One scan row from a JSON file; raises UnreadableInputError for anything else."""
-    try:
-        if path.stat().st_size > MAX_REPORT_BYTES:
-            raise UnreadableInputError(f"{path} is larger than any report.")
-        row = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise UnreadableInputError(f"{path} is no readable JSON ({type(e).__name__}).") from e
-    rows = row.get("rows") if isinstance(row, dict) else None
-    if isinstance(rows, list) and len(rows) == 1:
-        row = rows[0]
-    if not isinstance(row, dict) or not str(row.get("schema", "")).startswith("facewitness.scan/") or "path" not in row:
-        raise UnreadableInputError(f"{path} is no report of `facewitness scan` on one clip.")
-    return row
-
-
 def has_manifest(path: Path, kind: str) -> bool:
     """Whether a file carries a manifest, whatever that is worth."""
     from c2pa import C2paError, Reader
@@ -155,12 +116,13 @@ def thumbnail_of(path: Path, kind: str) -> bytes | None:
         except FacewitnessError:
             return None
         image = None if frame is None else frame.image[..., ::-1]
-    elif kind.startswith("image/") and path.stat().st_size < 256 << 20:
+    elif kind.startswith("image/") and path.stat().st_size <= MAX_THUMBNAIL_SOURCE_BYTES:
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         return None
-    scale = min(1.0, 320 / max(image.shape[:2]))
-    small = cv2.resize(np.ascontiguousarray(image), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    scale = min(1.0, THUMBNAIL_PX / max(image.shape[:2]))
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    small = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
     ok, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
     return jpeg.tobytes() if ok else None
 

@@ -39,14 +39,12 @@ def sign_file(
     manifest: ManifestSpec,
     signer: SigningMaterial | None = None,
     sidecar: Path | None = None,
-    detached: bool = False,
     home: Path | None = None,
 ) -> Signed:
     """Sign ``src`` into ``dst`` (the same path will do) with what ``manifest`` says; default: the development signer.
 
-    With ``sidecar`` the manifest goes there and ``dst`` is a plain copy; with ``detached`` ``dst`` is the manifest
-    alone. Raises UsageError where the signer, the chain or the specification is refused, UnreadableInputError where a
-    file cannot be read or signed; then nothing is written.
+    With ``sidecar`` the manifest goes there and ``dst`` is a plain copy. Raises UsageError where the signer, the chain
+    or the specification is refused, UnreadableInputError where a file cannot be read or signed.
     """
     signer = signer or ensure_signer(home)
     check_material(signer)
@@ -59,25 +57,22 @@ def sign_file(
     with whole_file(dst) as part:
         try:
             builder = _builder(manifest, inputs, kind, dst.name, context)
-            if sidecar or detached:
+            if sidecar:
                 builder.set_no_embed()
             with src.open("rb") as f, part.open("w+b") as out:
                 store = builder.sign(c2pa_signer(signer, failures), kind, f, out)
             if sidecar:
                 _copy(src, part)
-            apart = store if sidecar or detached else None
-            label, state = _read_back(src if detached else part, kind, apart, context)
+            label, state = _read_back(part, kind, store if sidecar else None, context)
         except UsageError:
             raise
         except Exception as e:
             raise _sentence(e, failures, src) from e
-        if detached:
-            part.write_bytes(store)
         if sidecar:
             with whole_file(sidecar) as beside:
                 beside.write_bytes(store)
     return Signed(
-        path=dst, manifest_path=dst if detached else sidecar, manifest_id=label, manifest=store, state=state,
+        path=dst, manifest_path=sidecar, manifest_id=label, manifest=store, state=state,
         manifest_sha256=hashlib.sha256(store).hexdigest(),
     )  # fmt: skip
 
@@ -144,6 +139,8 @@ def _sentence(e: Exception, failures: list[Exception], src: Path) -> Exception:
         said = failures[0]
         return said if isinstance(said, UsageError) else UsageError(f"the key could not sign: {said}.")
     text = str(e).splitlines()[0][:200] if str(e) else type(e).__name__
+    if "http resolver" in text or "TimeStamp" in text or "timestamp" in text.lower():
+        return UsageError(f"the time stamp service gave no stamp ({text}).")
     if any(word in text for word in ("Certificate", "certificate", "Signature", "COSE", "cose")):
         return UsageError(f"the signer was refused: {text}.")
     return UnreadableInputError(f"{src.name} cannot be signed ({text}).")

@@ -54,7 +54,7 @@ def sign(
     """Sign a file with a C2PA manifest: whole and verified, or not at all.
 
     An edit of a signed file keeps its history: the file itself, or --parent, is opened as parent.
-    A report of `facewitness scan` (JSON) becomes a manifest of its own, bound by hash to the clip it speaks of.
+    A report of `facewitness scan` (JSON) becomes a signed archive, bound by hash to the clip it speaks of.
     """
     from facewitness.files import to_json
     from facewitness.provenance import requests
@@ -101,6 +101,7 @@ def verify(
     ] = None,
     at: Annotated[str, typer.Option(metavar="TIME", help="Validate as of this time (ISO 8601).")] = "",
     sidecar: Annotated[Path | None, typer.Option(help="The manifest of the one file given.")] = None,
+    clip: Annotated[Path | None, typer.Option(help="The clip that the one signed report given must speak of.")] = None,
     online: Annotated[
         bool, typer.Option("--online", help="Fetch remote manifests and revocation answers; else nothing is fetched.")
     ] = False,
@@ -157,8 +158,8 @@ def verify(
 
         require()
     single = len(paths) == 1 and str(paths[0]) != "-" and not paths[0].is_dir()
-    if sidecar and not single:
-        raise UsageError("--sidecar goes with exactly one file.")
+    if (sidecar or clip) and not single:
+        raise UsageError("--sidecar and --clip go with exactly one file.")
     write = sys.stdout.write
     with contextlib.ExitStack() as stack:
         sinks: list[Sink] = []
@@ -172,7 +173,8 @@ def verify(
         pool = stack.enter_context(VerifierPool(policy, **({"workers": workers} if workers else {})))
         found = ((p, sidecar) for p in gather(paths, sys.stdin.buffer))
         audits = pool.verify(found)
-        counts = write_reports(_recovered(audits) if recover else audits, sinks)
+        audits = _recovered(audits) if recover else audits
+        counts = write_reports(_speaking_of(clip, audits) if clip else audits, sinks)
     raise typer.Exit(policy.exit_code(set(counts)) if counts else _nothing(paths))
 
 
@@ -222,6 +224,14 @@ def _recovered(audits: Iterator["Audit"]) -> Iterator["Audit"]:
         if audit.state in ("absent", "invalid"):
             audit = replace(audit, recovered=recover(Path(audit.path), ledger))
         yield audit
+
+
+def _speaking_of(clip: Path, audits: Iterator["Audit"]) -> Iterator["Audit"]:
+    """Hold a signed report against the clip it must speak of."""
+    from facewitness.provenance.reports import speaks_of
+
+    for audit in audits:
+        yield speaks_of(audit, clip)
 
 
 def _diff(old: Path, new: Path, *, json: bool) -> int:

@@ -1,0 +1,91 @@
+"""Signing what an analyst found: a ``ClipReport`` becomes a signed archive, bound by hash to the clip it speaks of.
+
+The archive (ZIP, C2PA collection hash) holds ``report.json`` as it was. Its manifest keeps the clip, with the clip's
+own manifest, as the input the report was made from, and states the clip's SHA-256 and the verdict.
+"""
+
+import json
+import tempfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from facewitness.errors import UnreadableInputError, UsageError
+from facewitness.files import sha256_file
+from facewitness.provenance.audit import Audit, Code
+from facewitness.provenance.explain import explain
+from facewitness.provenance.formats import media_type
+from facewitness.provenance.keys import SigningMaterial
+from facewitness.provenance.manifest import REPORT, REPORT_ASSERTION, Ingredient, ManifestSpec
+from facewitness.provenance.sign import Signed, sign_file
+
+MAX_REPORT_BYTES = 64 << 20
+SUFFIX = ".zip"
+MATCH, MISMATCH = "org.facewitness.report.clip.match", "org.facewitness.report.clip.mismatch"
+
+
+def sign_report(report: Path, out: Path, *, signer: SigningMaterial | None = None, clip: Path | None = None) -> Signed:
+    """Sign a ``ClipReport`` (JSON) into the archive ``out``.
+
+    ``clip`` names the clip where it is no longer where the report says. Raises UsageError where it is another clip.
+    """
+    row = read_report(report)
+    subject = clip or next((p for p in (Path(row["path"]), report.parent / row["path"]) if p.is_file()), None)
+    if subject is None:
+        raise UsageError(f"the clip {row['path']} of this report is not there; name it with --clip.")
+    if out.suffix.lower() != SUFFIX:
+        raise UsageError(f"a signed report is an archive; let its name end in {SUFFIX}.")
+    digest = sha256_file(subject)
+    if row.get("sha256") != digest:
+        raise UsageError(f"{subject} is not the clip this report speaks of: its SHA-256 is another one.")
+    readable = media_type(subject) is not None
+    spec = ManifestSpec(
+        kind=REPORT,
+        title=report.name,
+        training=None,
+        ingredients=(Ingredient(path=subject, role="report subject"),) if readable else (),
+        assertions={REPORT_ASSERTION: statement(report, row)},
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "report.zip"
+        with zipfile.ZipFile(plain, "w", zipfile.ZIP_STORED) as archive:
+            archive.write(report, "report.json")
+        return sign_file(plain, out, manifest=spec, signer=signer)
+
+
+def speaks_of(audit: Audit, clip: Path) -> Audit:
+    """The audit of a signed report, held against ``clip``: if it speaks of another one, its state becomes invalid."""
+    if audit.state not in ("trusted", "untrusted"):
+        return audit
+    said = (audit.claims or {}).get("report") or {}
+    try:
+        fits = bool(said) and said.get("sha256") == sha256_file(clip)
+    except OSError as e:
+        raise UnreadableInputError(f"{clip} cannot be read ({e.strerror}).") from e
+    name, kind = (MATCH, "success") if fits else (MISMATCH, "failure")
+    code = Code(code=name, url=str(clip), explanation=explain(name), success=fits, kind=kind)
+    return replace(audit, state=audit.state if fits else "invalid", codes=(*audit.codes, code))
+
+
+def statement(report: Path, row: dict[str, Any]) -> dict[str, Any]:
+    """The assertion on a report: its verdict in brief, the clip's SHA-256 and that of the report's file."""
+    faces = [{k: f.get(k) for k in ("track", "p_fake", "verdict")} for f in row.get("faces") or []]
+    brief = {k: row.get(k) for k in ("schema", "sha256", "status", "verdict", "p_fake", "reasons", "model")}
+    return {"report_sha256": sha256_file(report), "clip": Path(row["path"]).name, **brief, "faces": faces}
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """One scan row from a JSON file; raises UnreadableInputError for anything else."""
+    try:
+        if path.stat().st_size > MAX_REPORT_BYTES:
+            raise UnreadableInputError(f"{path} is larger than any report.")
+        row = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise UnreadableInputError(f"{path} is no readable JSON ({type(e).__name__}).") from e
+    rows = row.get("rows") if isinstance(row, dict) else None
+    if isinstance(rows, list) and len(rows) == 1:
+        row = rows[0]
+    if not isinstance(row, dict) or not str(row.get("schema", "")).startswith("facewitness.scan/") or "path" not in row:
+        raise UnreadableInputError(f"{path} is no report of `facewitness scan` on one clip.")
+    return row
