@@ -1,6 +1,8 @@
-"""Picture changes for training: what both classes share (codec, scale, noise), and the regions and jitters pseudo-fakes are made of.
+"""Picture changes for training: what both classes share (codec, scale, noise), and the regions and jitters
+pseudo-fakes are made of.
 
-Every function takes a burst as (T, H, W, 3) uint8 RGB with (T, 468, 2) meshes and a numpy Generator, and treats the frames of a
+Every function takes a burst as (T, H, W, 3) uint8 RGB with (T, 468, 2) meshes and a numpy Generator, and treats the
+frames of a
 burst as one clip: parameters are constant or drift slowly, as a generator's faults do.
 """
 
@@ -10,8 +12,9 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
-from facewitness.faces import landmarks as lm
 from numpy.typing import NDArray
+
+from facewitness.faces import landmarks as lm
 
 Images = NDArray[np.uint8]
 Rng = np.random.Generator
@@ -66,7 +69,8 @@ def region_masks(meshes: NDArray, shape: tuple[int, int], region: str, rng: Rng)
 
 
 def colour_jitter(images: Images, rng: Rng, *, strength: float = 1.0, steady: float = 0.9) -> Images:
-    """RGB shift (20 levels), saturation, brightness and contrast (.1 each), constant over the burst plus a slow drift."""
+    """RGB shift (20 levels), saturation, brightness and contrast (.1 each), constant over the burst plus a slow
+    drift."""
     count = len(images)
     shift = rng.uniform(-20, 20, 3) * strength
     gain = 1 + rng.uniform(-0.12, 0.12) * strength
@@ -86,7 +90,9 @@ def soften(images: Images, factor: float) -> Images:
     small = (max(round(width / factor), 8), max(round(height / factor), 8))
     return np.stack(
         [
-            cv2.resize(cv2.resize(i, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=cv2.INTER_CUBIC)
+            cv2.resize(
+                cv2.resize(i, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=cv2.INTER_CUBIC
+            )
             for i in images
         ]
     )
@@ -110,7 +116,11 @@ def shift_and_scale(images: Images, meshes: NDArray, rng: Rng) -> Images:
     reach = float(np.ptp(meshes[0, :, 0]))
     dx, dy = rng.uniform(-0.03, 0.03) * reach, rng.uniform(-0.015, 0.015) * reach
     scale = 1 + rng.uniform(-0.05, 0.05)
-    walks = np.stack([drift(rng, len(images), keep=rng.choice([0.0, 0.6, 0.9])) for _ in range(2)]) * rng.uniform(0, 0.006) * reach
+    walks = (
+        np.stack([drift(rng, len(images), keep=rng.choice([0.0, 0.6, 0.9])) for _ in range(2)])
+        * rng.uniform(0, 0.006)
+        * reach
+    )
     out = np.empty_like(images)
     for t, (image, mesh) in enumerate(zip(images, meshes, strict=True)):
         cx, cy = mesh[:, :2].mean(0)
@@ -130,7 +140,8 @@ def paste(base: Images, over: Images, masks: NDArray[np.float32]) -> Images:
 
 @dataclass(frozen=True, kw_only=True)
 class Handling:
-    """What happened to a clip after it was made: drawn once, then applied alike to the real burst and the fake made from it."""
+    """What happened to a clip after it was made: drawn once, then applied alike to the real burst and the fake made
+    from it."""
 
     crf: int | None
     crf_before: int | None

@@ -1,6 +1,7 @@
 """A small convolutional autoencoder of faces: its reconstructions are fakes of the very frame they are compared with.
 
-"Aligned" real and reconstructed pairs teach what decoders leave behind without any generator at hand (Rajan et al., 2024).
+"Aligned" real and reconstructed pairs teach what decoders leave behind without any generator at hand (Rajan et al.,
+2024).
 """
 
 from pathlib import Path

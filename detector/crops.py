@@ -5,11 +5,13 @@ from functools import cache
 
 import cv2
 import numpy as np
-from facewitness.faces import landmarks as lm
 from numpy.typing import NDArray
 
+from facewitness.faces import landmarks as lm
+
 CHIP_FACE_PX = 256
-"""A chip holds the face (longer side of its box) at native scale up to this size; larger faces are shrunk, none is enlarged."""
+"""A chip holds the face (longer side of its box) at native scale up to this size; larger faces are shrunk, none is
+enlarged."""
 CHIP_MARGIN = 1.8
 """Side of a chip over the longer side of the face's box."""
 ATLAS_HEIGHT, ATLAS_WIDTH = 128, 192
@@ -20,7 +22,8 @@ ATLAS_HEIGHT, ATLAS_WIDTH = 128, 192
 class Chip:
     """A cut-out of the picture around one face.
 
-    ``image`` is HxWx3 uint8 RGB; ``mesh`` (468, 2) float32 landmarks in pixels of the chip; ``scale`` chip pixels per pixel
+    ``image`` is HxWx3 uint8 RGB; ``mesh`` (468, 2) float32 landmarks in pixels of the chip; ``scale`` chip pixels per
+    pixel
     of the picture, at most 1.
     """
 
@@ -59,7 +62,11 @@ def face_size(mesh: NDArray) -> float:
 
 
 def cut_chip(
-    image: NDArray[np.uint8], mesh: NDArray, *, box: tuple[float, float, float] | None = None, face_px: int = CHIP_FACE_PX
+    image: NDArray[np.uint8],
+    mesh: NDArray,
+    *,
+    box: tuple[float, float, float] | None = None,
+    face_px: int = CHIP_FACE_PX,
 ) -> Chip:
     """Cut the chip of the face with ``mesh`` (468, 2 or 3) out of ``image`` (HxWx3 uint8); edges are repeated outside.
 
@@ -96,7 +103,8 @@ def _rigid() -> tuple[NDArray, NDArray, NDArray]:
 
 
 def similarity(mesh: NDArray) -> NDArray[np.float64]:
-    """(2, 3) similarity from canonical centimetres to pixels that fits the points of ``mesh`` that move least with expression."""
+    """(2, 3) similarity from canonical centimetres to pixels that fits the points of ``mesh`` that move least with
+    expression."""
     index, weights, template = _rigid()
     to = mesh[index, :2].astype(np.float64)
     a0, b0 = weights @ template, weights @ to

@@ -1,4 +1,5 @@
-"""What a detector learns from: the clips of a folder with their labels, and short bursts of face chips cut from them."""
+"""What a detector learns from: the clips of a folder with their labels, and short bursts of face chips cut from
+them."""
 
 import csv
 from collections.abc import Iterator
@@ -7,12 +8,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from facewitness.detector.crops import CHIP_FACE_PX, cut_chip, face_size
 from facewitness.detector.sampling import Follower, thin
 from facewitness.errors import UnreadableInputError, UsageError
 from facewitness.media import probe, read_frames
 from facewitness.media.types import Frame
-from numpy.typing import NDArray
 
 BURST_FRAMES = 32
 """Frames of a burst, 2.6 s at the rate of the analysis."""
@@ -53,7 +55,8 @@ class Burst:
 
 
 def read_clips(folder: Path) -> list[Clip]:
-    """The clips of a data set: ``labels.parquet`` (a built one), or ``index.csv`` and ``index_more.csv`` with file, label, person_id.
+    """The clips of a data set: ``labels.parquet`` (a built one), or ``index.csv`` and ``index_more.csv`` with file,
+    label, person_id.
 
     Raises UsageError where the folder has neither, or a row has no label.
     """
@@ -63,11 +66,15 @@ def read_clips(folder: Path) -> list[Clip]:
         rows = pd.read_parquet(parquet).to_dict("records")
         clips = [
             Clip(
-                path=folder / r["path"], label=r["label"], person=str(r["target_id"]), method=str(r.get("method") or ""),
-                split=str(r.get("split") or ""), name=str(r["clip_id"]),
+                path=folder / r["path"],
+                label=r["label"],
+                person=str(r["target_id"]),
+                method=str(r.get("method") or ""),
+                split=str(r.get("split") or ""),
+                name=str(r["clip_id"]),
             )
             for r in rows
-        ]  # fmt: skip
+        ]
     elif tables := sorted(folder.glob("index*.csv")) or sorted(folder.glob("clips.csv")):
         clips = [clip for table in tables for clip in _rows(folder, table)]
     elif folder.suffix == ".csv" and folder.is_file():
@@ -84,9 +91,13 @@ def _rows(folder: Path, table: Path) -> Iterator[Clip]:
         for r in csv.DictReader(f):
             try:
                 yield Clip(
-                    path=folder / r["file"], label=r["label"], person=r.get("person_id") or r["file"],
-                    method=r.get("generator") or "", split=r.get("split") or "", name=r["file"],
-                )  # fmt: skip
+                    path=folder / r["file"],
+                    label=r["label"],
+                    person=r.get("person_id") or r["file"],
+                    method=r.get("generator") or "",
+                    split=r.get("split") or "",
+                    name=r["file"],
+                )
             except KeyError as e:
                 raise UsageError(f"{table} has no column {e.args[0]}; it needs file, label, person_id.") from e
 
@@ -130,14 +141,18 @@ def _close(clip: Clip, part: list[tuple[Frame, NDArray[np.float32]]], number: in
     chips = [cut_chip(f.image, m, box=box[:3], face_px=box[3]) for f, m in part]
     return [
         Burst(
-            name=f"{Path(clip.name).stem}_{number:02d}", person=clip.person, images=np.stack([c.image for c in chips]),
-            meshes=np.stack([c.mesh for c in chips]), irises=np.zeros((len(chips), 2, 5, 2), np.float32),
+            name=f"{Path(clip.name).stem}_{number:02d}",
+            person=clip.person,
+            images=np.stack([c.image for c in chips]),
+            meshes=np.stack([c.mesh for c in chips]),
+            irises=np.zeros((len(chips), 2, 5, 2), np.float32),
         )
-    ]  # fmt: skip
+    ]
 
 
 def union_box(meshes: NDArray[np.float32]) -> tuple[float, float, float, int]:
-    """Centre x, y and side of the box that holds the face in every frame, and the size to which that side may shrink."""
+    """Centre x, y and side of the box that holds the face in every frame, and the size to which that side may
+    shrink."""
     sides = [face_size(m) for m in meshes]
     low, high = meshes[..., :2].min((0, 1)), meshes[..., :2].max((0, 1))
     side = float((high - low).max())

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
 from facewitness.detector.backbones import DEFAULT_ARGS, DEFAULT_BACKBONE, create_backbone
 from facewitness.detector.crops import ATLAS_HEIGHT, ATLAS_WIDTH
 from facewitness.errors import UsageError
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
 CELL_PX = 32
 """Pixels of the atlas along one cell of the map that says where the picture was changed."""
@@ -34,8 +35,10 @@ class NetworkConfig:
 class FaceNetwork(nn.Module):
     """One frame: atlas and the atlas before it -> embedding, logit of the frame, logits of where it was changed.
 
-    Input (B, 6, 128, 192) float 0..255: RGB of the frame, RGB of the frame before (the same where there is none). Inside, the
-    grey high-pass of the frame and its change since the frame before are made of it, so that the exported network takes pictures.
+    Input (B, 6, 128, 192) float 0..255: RGB of the frame, RGB of the frame before (the same where there is none).
+    Inside, the
+    grey high-pass of the frame and its change since the frame before are made of it, so that the exported network
+    takes pictures.
     Output (B, embedding), (B,), (B, cells) with cells = 4 x 6, row by row.
     """
 
@@ -111,12 +114,14 @@ class Detector(nn.Module):
 
 def save_network(model: Detector, path: Path, **notes: str) -> None:
     """Write weights (float32 safetensors) with the configuration and ``notes`` in the header."""
-    from facewitness.files import whole_file
     from safetensors.torch import save_file
+
+    from facewitness.files import whole_file
 
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     with whole_file(path) as part:
         save_file(state, part, metadata={"config": json.dumps(asdict(model.config)), **notes})
+        part.chmod(0o644)  # safetensors writes for the owner alone
 
 
 def load_network(path: Path) -> Detector:
@@ -137,7 +142,8 @@ def load_network(path: Path) -> Detector:
 class Scorer:
     """Runs the network on pictures: through OpenVINO where it is installed, else through torch.
 
-    The exported graph is kept in the cache folder under the hash of its weights, so that a scan needs no torch once it is there.
+    The exported graph is kept in the cache folder under the hash of its weights, so that a scan needs no torch once
+    it is there.
     """
 
     def __init__(self, path: Path, *, runtime: str = "auto"):
@@ -180,6 +186,7 @@ class Scorer:
 
 def _openvino(path: Path) -> tuple[Any, Any]:
     import openvino as ov
+
     from facewitness.files import cache_dir, sha256_file
 
     folder = cache_dir() / "openvino" / f"{sha256_file(path)[:16]}-{ov.__version__.split('-')[0]}"
@@ -199,11 +206,10 @@ def _openvino(path: Path) -> tuple[Any, Any]:
 
 def _save_whole(ov: Any, graph: Any, file: Path) -> None:
     """Save ``file`` and its .bin so that two processes that convert at once do not mix; the .xml comes last."""
-    import os
     import tempfile
 
     with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
         made = Path(scratch) / file.name
         ov.save_model(graph, str(made), compress_to_fp16=False)
-        os.replace(made.with_suffix(".bin"), file.with_suffix(".bin"))
-        os.replace(made, file)
+        made.with_suffix(".bin").replace(file.with_suffix(".bin"))
+        made.replace(file)

@@ -1,7 +1,10 @@
-"""Temporal pseudo-fakes: what reenactment, lip-sync and whole-head synthesis do to a clip, made from the real clip itself.
+"""Temporal pseudo-fakes: what reenactment, lip-sync and whole-head synthesis do to a clip, made from the real clip
+itself.
 
-They need no generator, so the detector cannot learn one generator's signature: one picture warped by the clip's own motion
-(one-shot talking heads), a lower face decoded anew from other moments (lip-sync), eyes held still, a face region that repeats,
+They need no generator, so the detector cannot learn one generator's signature: one picture warped by the clip's own
+motion
+(one-shot talking heads), a lower face decoded anew from other moments (lip-sync), eyes held still, a face region that
+repeats,
 and reconstructions through small autoencoders at the resolutions generators work at.
 """
 
@@ -10,11 +13,12 @@ from functools import cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from facewitness.detector import augment as au
 from facewitness.detector.autoencoder import Autoencoder, reconstruct
 from facewitness.detector.crops import face_size, similarity
 from facewitness.faces import landmarks as lm
-from numpy.typing import NDArray
 
 Made = tuple[au.Images, NDArray, NDArray[np.float32]]
 GRID = 24
@@ -23,16 +27,31 @@ GRID = 24
 
 @cache
 def _warp_points() -> NDArray[np.int64]:
-    names = (*lm.FACE_OVAL[::2], *lm.RIGHT_EYE[::2], *lm.LEFT_EYE[::2], *lm.OUTER_LIPS[::2], *lm.RIGHT_BROW[::2],
-             *lm.LEFT_BROW[::2], *lm.NOSE_BRIDGE[::2], lm.NOSE_RIGHT, lm.NOSE_LEFT, lm.RIGHT_CHEEK, lm.LEFT_CHEEK)  # fmt: skip
+    names = (
+        *lm.FACE_OVAL[::2],
+        *lm.RIGHT_EYE[::2],
+        *lm.LEFT_EYE[::2],
+        *lm.OUTER_LIPS[::2],
+        *lm.RIGHT_BROW[::2],
+        *lm.LEFT_BROW[::2],
+        *lm.NOSE_BRIDGE[::2],
+        lm.NOSE_RIGHT,
+        lm.NOSE_LEFT,
+        lm.RIGHT_CHEEK,
+        lm.LEFT_CHEEK,
+    )
     return np.array(sorted(set(names)))
 
 
 def warp(image: NDArray[np.uint8], source: NDArray, target: NDArray) -> NDArray[np.uint8]:
-    """``image`` with its landmarks ``source`` (468, 2) moved to ``target``, the border kept: a thin-plate-like smooth warp."""
+    """``image`` with its landmarks ``source`` (468, 2) moved to ``target``, the border kept: a thin-plate-like smooth
+    warp."""
     height, width = image.shape[:2]
     index = _warp_points()
-    border = np.array([[x, y] for x in (0, 0.5, 1) for y in (0, 0.5, 1) if (x, y) != (0.5, 0.5)]) * [width - 1, height - 1]
+    border = np.array([[x, y] for x in (0, 0.5, 1) for y in (0, 0.5, 1) if (x, y) != (0.5, 0.5)]) * [
+        width - 1,
+        height - 1,
+    ]
     at = np.concatenate([target[index, :2], border]).astype(np.float64)
     move = np.concatenate([(source - target)[index, :2], np.zeros_like(border)]).astype(np.float64)
     scale = float(max(height, width))
@@ -53,9 +72,12 @@ def warp(image: NDArray[np.uint8], source: NDArray, target: NDArray) -> NDArray[
     # corners of the coarse grid lie on the corners of the picture
     m = np.array([[(GRID - 1) / (width - 1), 0, 0], [0, (GRID - 1) / (height - 1), 0]])
     full = cv2.warpAffine(
-        flow.reshape(GRID, GRID, 2).astype(np.float32), m, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        flow.reshape(GRID, GRID, 2).astype(np.float32),
+        m,
+        (width, height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
+    )
     xs, ys = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return cv2.remap(image, xs + full[..., 0], ys + full[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
@@ -137,7 +159,9 @@ class PseudoFakes:
         for t, d in enumerate(donors):
             a = np.concatenate([similarity(meshes[d]), [[0, 0, 1]]])
             b = np.concatenate([similarity(meshes[t]), [[0, 0, 1]]])
-            lower[t] = cv2.warpAffine(images[d], (b @ np.linalg.inv(a))[:2], (width, height), borderMode=cv2.BORDER_REPLICATE)
+            lower[t] = cv2.warpAffine(
+                images[d], (b @ np.linalg.inv(a))[:2], (width, height), borderMode=cv2.BORDER_REPLICATE
+            )
         if rng.random() < 0.85:
             lower = self.decoded(lower, meshes, rng)
         if rng.random() < 0.5:
@@ -164,7 +188,8 @@ class PseudoFakes:
         return au.paste(images, new, masks), meshes, masks
 
     def flicker(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> Made:
-        """A face made frame by frame: small changes of place, sharpness and colour that do not hang together in time."""
+        """A face made frame by frame: small changes of place, sharpness and colour that do not hang together in
+        time."""
         masks = au.region_masks(meshes, images.shape[1:3], str(rng.choice(["face", "inner", "lower"])), rng)
         new = images.copy()
         steps = rng.normal(0, 0.006 * face_size(meshes[0]), (len(images), 2))

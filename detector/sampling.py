@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from facewitness.faces import FaceTrack, FaceTracker
 from facewitness.media.types import Frame
-from numpy.typing import NDArray
 
 ANALYSIS_FPS = 12.5
 """Frames a second that training and scanning look at: every second one of 25 or 30."""

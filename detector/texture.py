@@ -1,11 +1,13 @@
-"""Statistics of the face's surface by region: how fine, how changeable and of what colour each part is, from atlases alone."""
+"""Statistics of the face's surface by region: how fine, how changeable and of what colour each part is, from atlases
+alone."""
 
 from functools import cache
 
 import cv2
 import numpy as np
-from facewitness.detector.crops import FACE_CENTRE_CM, PATCHES
 from numpy.typing import NDArray
+
+from facewitness.detector.crops import FACE_CENTRE_CM, PATCHES
 
 FACE = PATCHES[0]
 REGIONS_CM: dict[str, tuple[float, float, float, float]] = {
@@ -62,7 +64,8 @@ def statistics(now: NDArray[np.uint8], before: NDArray[np.uint8] | None) -> NDAr
 
 
 def summary(stats: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features of a window (T, regions, quantities) -> (F,): every region against the face's mean, its level and its spread in time.
+    """Features of a window (T, regions, quantities) -> (F,): every region against the face's mean, its level and its
+    spread in time.
 
     Energies are compared within the face, so that sharpness, noise and codec of the clip as a whole cancel.
     """

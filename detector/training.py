@@ -1,6 +1,7 @@
 """Training the network: pairs of real and made windows on disk, the backbone on their frames, then the head on time.
 
-Every pair is drawn from (seed, its number), so that the same seed on one machine gives the same network, and work that was
+Every pair is drawn from (seed, its number), so that the same seed on one machine gives the same network, and work
+that was
 stopped goes on where it was: shards of pairs that are there are kept, training goes on from its last checkpoint.
 """
 
@@ -12,14 +13,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from facewitness.detector import augment as au
 from facewitness.detector.autoencoder import Autoencoder
 from facewitness.detector.crops import atlas, face_size
-from facewitness.detector.material import Burst, load_burst
+from facewitness.detector.material import load_burst
 from facewitness.detector.network import CELL_PX, Detector, NetworkConfig
 from facewitness.detector.pseudo import PseudoFakes
 from facewitness.files import whole_file
-from numpy.typing import NDArray
 
 WINDOW = 9
 """Frames of a pair: eight, and the one before the first."""
@@ -49,7 +51,8 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Pair:
-    """Atlases (9, 128, 192, 3) of a real window and of the fake made from it, (9, 4, 6) shares of change, the fake's kind."""
+    """Atlases (9, 128, 192, 3) of a real window and of the fake made from it, (9, 4, 6) shares of change, the fake's
+    kind."""
 
     real: NDArray[np.uint8]
     fake: NDArray[np.uint8]
@@ -99,7 +102,9 @@ class PairMaker:
         shake = rng.normal(0, 0.004 * face_size(meshes[0]), (len(images), 1, 2)) + rng.normal(
             0, 0.01 * face_size(meshes[0]), (1, 1, 2)
         )
-        cells = [_shares(atlas((m * 255).astype(np.uint8), at)) for m, at in zip(masks, made_meshes + shake, strict=True)]
+        cells = [
+            _shares(atlas((m * 255).astype(np.uint8), at)) for m, at in zip(masks, made_meshes + shake, strict=True)
+        ]
         atlases = [
             np.stack([atlas(i, at) for i, at in zip(pictures, where + shake, strict=True)])
             for pictures, where in ((real, meshes), (made, made_meshes))
@@ -196,7 +201,8 @@ class Pool:
         return np.ascontiguousarray(x), np.concatenate(ys), np.concatenate(cs)
 
     def windows(self, kinds: bool = False) -> tuple[NDArray, NDArray, NDArray]:
-        """All windows with time: (N, 8, 128, 192, 6) as an index list is too large; gives (shard, row) of each, and its kind."""
+        """All windows with time: (N, 8, 128, 192, 6) as an index list is too large; gives (shard, row) of each, and
+        its kind."""
         rows = [(s, i, k) for s, d in enumerate(self._known.values()) for i, k in enumerate(d["kind"]) if k != "still"]
         return np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
 
@@ -210,7 +216,8 @@ def train_backbone(
     pool: Pool, config: TrainingConfig, network: NetworkConfig, checkpoint: Path, *, say: Callable[[str], None] = print,
     device: str = "cpu", refresh_every: int = 50,
 ) -> Detector:  # fmt: skip
-    """Fit the frame part of the network; goes on from ``checkpoint`` where that is there. Returns the averaged weights."""
+    """Fit the frame part of the network; goes on from ``checkpoint`` where that is there. Returns the averaged
+    weights."""
     import torch
     from torch import nn
 
@@ -255,9 +262,11 @@ def train_backbone(
             keep = min(config.ema, (step + 1) / (step + 10))
             for a, b in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
                 a.lerp_(b.cpu(), 1 - keep) if a.is_floating_point() else a.copy_(b)
-        shown.append((float(loss), float(((logits > 0) == (target > 0.5)).float().mean())))
+        shown.append((float(loss.detach()), float(((logits > 0) == (target > 0.5)).float().mean())))
         if (step + 1) % 50 == 0 or step + 1 == config.steps:
-            say(f"step {step + 1} loss {np.mean([s[0] for s in shown]):.4f} accuracy {np.mean([s[1] for s in shown]):.3f}")
+            say(
+                f"step {step + 1} loss {np.mean([s[0] for s in shown]):.4f} accuracy {np.mean([s[1] for s in shown]):.3f}"
+            )
             shown.clear()
             state = {
                 "model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
@@ -302,7 +311,9 @@ def train_head(
         pick = torch.from_numpy(rng.integers(0, len(shards), batch))
         pick = torch.cat([2 * pick, 2 * pick + 1])
         e, f = e_all[pick], f_all[pick]
-        if rng.random() < 0.5:  # a window of sixteen frames is what a scan shows; eight and their mirror in time stand in
+        if (
+            rng.random() < 0.5
+        ):  # a window of sixteen frames is what a scan shows; eight and their mirror in time stand in
             e, f = torch.cat([e, e.flip(1)], 1), torch.cat([f, f.flip(1)], 1)
         loss = bce(model.head(e, f), y_all[pick])
         optimiser.zero_grad()

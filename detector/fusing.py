@@ -1,0 +1,155 @@
+"""Fitting the fusion: examples of whole clips to a table, weights and calibration with persons held out, a model."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.detector.calibration import FALSE_POSITIVE_RATE, Calibration
+from facewitness.detector.cues import list_cues
+from facewitness.detector.examples import Example
+from facewitness.detector.fusion import Fusion
+from facewitness.detector.model import Limits, Model
+from facewitness.detector.surface_model import SurfaceModel, window_features
+from facewitness.detector.texture import summary
+from facewitness.detector.verdict import NETWORK_STEP, NETWORK_WINDOW, SHORTEST_WINDOW
+from facewitness.errors import UsageError
+
+FOLDS = 5
+FEWEST = 12
+"""Examples of each class below which a fusion would be guesswork."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Examples as numbers: (N, F) values, NaN where missing; (N,) labels, persons and kinds."""
+
+    columns: tuple[str, ...]
+    values: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    persons: NDArray[np.str_]
+    kinds: NDArray[np.str_]
+
+
+def window_scores(embeddings: NDArray, logits: NDArray, scorer: Any) -> NDArray[np.float64]:
+    """Log odds of the network's windows over consecutive frames."""
+    size = min(NETWORK_WINDOW, len(logits))
+    if scorer is None or size < SHORTEST_WINDOW:
+        return np.zeros(0)
+    starts = range(0, len(logits) - size + 1, NETWORK_STEP)
+    return scorer.windows(
+        np.stack([embeddings[s : s + size] for s in starts]), np.stack([logits[s : s + size] for s in starts])
+    ).astype(float)
+
+
+def tabulate(
+    examples: Sequence[Example], *, surface: SurfaceModel | None, scorer: Any = None, seen_persons: Collection[str] = ()
+) -> Table:
+    """The table of the examples. For ``seen_persons``, on whom network and surface were fitted, these two are
+    missing."""
+    columns = ["network"] * (scorer is not None) + ["surface"] * (surface is not None) + [c.name for c in list_cues()]
+    rows = []
+    for x in examples:
+        values = dict(x.cues)
+        if x.person not in seen_persons:
+            windows = window_scores(x.embeddings, x.logits, scorer)
+            values["network"] = float(windows.mean()) if len(windows) else np.nan
+            features, _ = window_features(x.texture)
+            if surface is not None and len(features):
+                values["surface"] = float(surface.decision_function(features).mean())
+        rows.append([values.get(c, np.nan) for c in columns])
+    return Table(
+        columns=tuple(columns),
+        values=np.array(rows, float),
+        labels=np.array([int(x.label == "fake") for x in examples]),
+        persons=np.array([x.person for x in examples]),
+        kinds=np.array([x.kind for x in examples]),
+    )
+
+
+def new_fusion(columns: Sequence[str]) -> Fusion:
+    """An unfitted fusion that knows which columns are scores."""
+    return Fusion(rising=tuple(k for k, c in enumerate(columns) if c in ("network", "surface")))
+
+
+def held_out_scores(table: Table, *, folds: int = FOLDS) -> NDArray[np.float64]:
+    """(N,) log odds of every example by a fusion that was fitted without its person."""
+    from sklearn.model_selection import GroupKFold
+
+    groups = min(folds, len(set(table.persons)))
+    out = np.zeros(len(table.labels))
+    for fit, judge in GroupKFold(groups).split(table.values, table.labels, table.persons):
+        fusion = new_fusion(table.columns).fit(table.values[fit], table.labels[fit])
+        out[judge] = fusion.decision_function(table.values[judge])
+    return out
+
+
+def fuse(
+    examples: Sequence[Example],
+    *,
+    model_id: str,
+    surface: SurfaceModel | None,
+    network: Path | None,
+    scorer: Any = None,
+    seen_persons: Collection[str] = (),
+    false_positive_rate: float = FALSE_POSITIVE_RATE,
+    notes: dict[str, Any] | None = None,
+) -> Model:
+    """Fit fusion and calibration to examples and put the model together.
+
+    Raises UsageError where there are too few examples or persons.
+    """
+    table = tabulate(examples, surface=surface, scorer=scorer, seen_persons=seen_persons)
+    if min((table.labels == 0).sum(), (table.labels == 1).sum()) < FEWEST or len(set(table.persons)) < 3:
+        raise UsageError(f"a fusion needs at least {FEWEST} real and {FEWEST} fake clips of 3 persons; add footage.")
+    scores = held_out_scores(table)
+    calibration = Calibration(false_positive_rate=false_positive_rate).fit(scores, table.labels)
+    fusion = new_fusion(table.columns).fit(table.values, table.labels)
+    return Model(
+        id=model_id,
+        columns=table.columns,
+        fusion=fusion,
+        calibration=calibration,
+        surface=surface,
+        network=network,
+        limits=Limits(),
+        usual=usual_surface([x for x in examples if x.label == "real"]),
+        notes={**(notes or {}), "fusion": results(table, scores)},
+    )
+
+
+def results(table: Table, scores: NDArray) -> dict[str, Any]:
+    """What the fusion reaches on persons it was not fitted on, overall, by kind of fake and by column alone."""
+    from sklearn.metrics import roc_auc_score
+
+    real = table.labels == 0
+    kinds = sorted({str(k) for k in table.kinds[~real]})
+    fused = {
+        k: float(roc_auc_score(table.labels[m], scores[m])) for k in kinds if (m := real | (table.kinds == k)).any()
+    }
+    alone = {}
+    for k, name in enumerate(table.columns):
+        ok = np.isfinite(table.values[:, k])
+        if len(set(table.labels[ok])) == 2:
+            alone[name] = float(roc_auc_score(table.labels[ok], table.values[ok, k]))
+    return {
+        "examples": {"real": int(real.sum()), "fake": int((~real).sum()), "persons": len(set(table.persons))},
+        "auc_held_out": float(roc_auc_score(table.labels, scores)),
+        "auc_by_kind": fused,
+        "auc_of_one_column": alone,
+    }
+
+
+def usual_surface(reals: Sequence[Example]) -> dict[str, list[float]]:
+    """Centre and spread of the surface statistics of real clips (median, and the larger of two robust spreads)."""
+    found = [
+        summary(c) for x in reals if len(c := x.texture[np.isfinite(x.texture).all((1, 2))]) >= SHORTEST_WINDOW * 2
+    ]
+    if len(found) < FEWEST:
+        return {}
+    f = np.stack(found)
+    spread = np.maximum((np.quantile(f, 0.84, axis=0) - np.quantile(f, 0.16, axis=0)) / 2, f.std(0) / 2)
+    return {"centre": np.median(f, axis=0).round(5).tolist(), "spread": np.maximum(spread, 1e-3).round(5).tolist()}
