@@ -1,4 +1,5 @@
-"""What happens to a video on its way through platforms and phones: named distortions with strengths, each ending in an encode."""
+"""What happens to a video on its way through platforms and phones: named distortions with strengths, each ending in
+an encode."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ Change = Callable[[Frames, float], tuple[Frames, float]]
 
 @dataclass(frozen=True)
 class Distortion:
-    """``kind`` and ``strength`` name it; ``change`` takes and gives (frames, frames per second); then ``codec`` at ``crf``."""
+    """``kind`` and ``strength`` name it; ``change`` takes and gives (frames, frames per second); then ``codec`` at
+    ``crf``."""
 
     kind: str
     strength: str

@@ -1,4 +1,5 @@
-"""Soft bindings: how a watermark payload and a fingerprint are written in a manifest and in a request (C2PA 2.2, 9.3 and 18.14)."""
+"""Soft bindings: how a watermark payload and a fingerprint are written in a manifest and in a request (C2PA 2.2, 9.3
+and 18.14)."""
 
 import base64
 import binascii
@@ -41,7 +42,9 @@ def watermark_value(payload: bytes) -> str:
 
 
 def payload_of(value: str) -> bytes:
-    """The 8-byte payload of a value; raises UsageError where it is none."""
+    """The 8-byte payload of a value, base64 or 16 hexadecimal digits; raises UsageError where it is none."""
+    if len(value) == 2 * wm.PAYLOAD_BYTES and set(value) <= set("0123456789abcdef"):
+        return bytes.fromhex(value)
     payload = _bytes_of(value)
     if len(payload) != wm.PAYLOAD_BYTES:
         raise UsageError(f"a {wm.ALGORITHM} value is {wm.PAYLOAD_BYTES} bytes in base64.")
@@ -49,7 +52,8 @@ def payload_of(value: str) -> bytes:
 
 
 def fingerprint_value(print_: fp.Fingerprint) -> str:
-    """The first 120 rows as base64: magic, duration ms, first start ms, number of rows (big-endian), then the signed bytes."""
+    """The first 120 rows as base64: magic, duration ms, first start ms, number of rows (big-endian), then the signed
+    bytes."""
     rows = print_.vectors[:LONGEST_VALUE_ROWS]
     first = round(1000 * float(print_.starts_s[0])) if len(print_) else 0
     head = _HEAD.pack(_MAGIC, round(1000 * print_.duration_s), first, len(rows))

@@ -1,4 +1,5 @@
-"""A convolutional code of rate 1/3 with soft decoding (Viterbi): what lets a watermark lose half its bits and still be read.
+"""A convolutional code of rate 1/3 with soft decoding (Viterbi): what lets a watermark lose half its bits and still
+be read.
 
 Constraint length 9, generators 557, 663, 711 (octal), free distance 18: the best code of this length
 (J. Proakis, Digital Communications, table 8.2-2). The encoder starts and ends in state zero.

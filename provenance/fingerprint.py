@@ -1,15 +1,17 @@
-"""A perceptual fingerprint of video: one small vector a second that stays nearly the same when the video is re-encoded or edited.
+"""A perceptual fingerprint of video: one small vector a second that stays nearly the same when the video is
+re-encoded or edited.
 
     print_ = of_video(path)                       # Fingerprint: (S, 128) int8, one row a second; goes into the ledger
     sketch = sketch_of(path)                      # what a search needs: it can also be cropped and mirrored in thought
-    alignment = compare(sketch, print_)           # Alignment(distance, offset_s, ...) | None
+    fingerprint_search.compare(sketch, print_)    # FingerprintMatch(distance, offset_s, mirrored, ...) | None
 
-A row describes two seconds of brightness, sampled five times a second: 74 low spatial frequencies of their mean, and 54 of how they
-change (three temporal cosines of 18 spatial frequencies each), so that two videos of one person in one room still differ.
-Uniform borders are cut off first, so letterboxing does not matter; times count, not frames, so a change of frame rate does not;
-brightness and contrast cancel by normalisation; a mirror image is a change of signs; a crop is undone by guessing it: the query is
-laid on a grey canvas at the place where it may have been. Kin to the DCT hashes of Coskun, Sankur and Memon,
-"Spatio-Temporal Transform Based Video Hashing" (2006), kept as signed bytes instead of bits because that survives crops better.
+A row describes two seconds of brightness, sampled five times a second: 74 low spatial frequencies of their mean, and
+54 of how they change (three temporal cosines of 18 spatial frequencies each), so that two videos of one person in one
+room still differ. Uniform borders are cut off first, so letterboxing does not matter; times count, not frames, so a
+change of frame rate does not; brightness and contrast cancel by normalisation; a mirror image is a change of signs; a
+crop is undone by guessing it: the query is laid on a grey canvas at the place where it may have been. Kin to the DCT
+hashes of Coskun, Sankur and Memon, "Spatio-Temporal Transform Based Video Hashing" (2006), kept as signed bytes
+instead of bits because that survives crops better.
 """
 
 from collections.abc import Iterable, Iterator
@@ -51,7 +53,8 @@ LARGEST_BORDER = 0.3
 
 @dataclass(frozen=True, kw_only=True)
 class Sketch:
-    """A video reduced to what its fingerprint is made of: (T, 32, 32) brightness, five samples a second, borders cut off."""
+    """A video reduced to what its fingerprint is made of: (T, 32, 32) brightness, five samples a second, borders cut
+    off."""
 
     luma: NDArray[np.float32]
     start_s: float
@@ -91,7 +94,8 @@ def sketch_of(
     start_s: float = 0.0,
     end_s: float | None = None,
 ) -> Sketch:
-    """Reduce a video file (from ``start_s`` to ``end_s``), or RGB frames of ``frame_rate``, to five small pictures a second."""
+    """Reduce a video file (from ``start_s`` to ``end_s``), or RGB frames of ``frame_rate``, to five small pictures a
+    second."""
     chunks, pending, first = [], [], None
     for slot, luma in _sampled(_timed(source, float(frame_rate), start_s, end_s)):
         first = slot if first is None else first
@@ -108,7 +112,7 @@ def sketch_of(
 def of_sketch(sketch: Sketch) -> Fingerprint:
     """The stored rows of a sketch."""
     vectors = describe(sketch.luma)[::STEP]
-    starts = sketch.start_s + np.arange(len(vectors)) * (STEP / SAMPLES_PER_S)
+    starts = np.arange(len(vectors), dtype=np.float64) * (STEP / SAMPLES_PER_S) + sketch.start_s
     return Fingerprint(vectors=quantise(vectors), starts_s=starts, duration_s=sketch.duration_s)
 
 
@@ -161,7 +165,8 @@ def _soft_clip(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
 
 @cache
 def _spatial_basis() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """(F, 32*32) cosines from low to high without the mean, (F,) weights that level a picture's 1/f spectrum, (F,) signs of mirroring."""
+    """(F, 32*32) cosines from low to high without the mean, (F,) weights that level a picture's 1/f spectrum, (F,)
+    signs of mirroring."""
     n = np.arange(SIDE)
     cosines = np.cos(np.pi * (n[None] + 0.5) * n[:, None] / SIDE) * np.sqrt(2 / SIDE)
     cosines[0] /= np.sqrt(2)
@@ -201,22 +206,23 @@ def _timed(
 
 def _sampled(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """(slot, 96x96 brightness): the mean of each fifth of a second; an empty slot repeats the one before."""
-    current, total, count = None, None, 0
+    current: int | None = None
+    total, count = np.zeros((3 * SIDE, 3 * SIDE), np.float32), 0
     for time_s, image in frames:
         slot = int(np.floor(time_s * SAMPLES_PER_S + 1e-6))
         if current is None:
             current = slot
         if slot > current and count:
-            luma = total / count
+            luma = total / np.float32(count)
             for passed in range(current, slot):
                 yield passed, luma
-            current, total, count = slot, None, 0
+            current, total, count = slot, np.zeros_like(total), 0
         small = cv2.resize(image, (3 * SIDE, 3 * SIDE), interpolation=cv2.INTER_AREA)
         grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        total = grey if total is None else total + grey
+        total += grey
         count += 1
     if current is not None and count:
-        yield current, total / count
+        yield current, total / np.float32(count)
 
 
 def _without_borders(luma: NDArray[np.float32]) -> NDArray[np.float32]:

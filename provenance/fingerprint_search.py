@@ -1,4 +1,5 @@
-"""Finding a video, or a part of one, among millions of stored fingerprint rows: probe an index, vote for an offset, compare in full."""
+"""Finding a video, or a part of one, among millions of stored fingerprint rows: probe an index, vote for an offset,
+compare in full."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from facewitness.provenance import fingerprint as fp
 
 LEAST_SCORES = {2: 0.9, 3: 0.83, 4: 0.8, 5: 0.8, 6: 0.7}
-"""Least score of a match by the rows (seconds) it rests on, the last for all longer ones. The score is the smaller of two
-similarities: of the whole rows, and of their changes alone, which tell two takes in one room apart. Among 125,000 wrong
-alignments of a hundred real clips the highest scores were 0.85, 0.76, 0.73 and 0.53 for 2, 3, 4 to 5 and 6 or more rows."""
+"""Least score of a match by the rows (seconds) it rests on, the last for all longer ones. The score is the smaller of
+two similarities: of the whole rows, and of their changes alone, which tell two takes in one room apart. Among 125,000
+wrong alignments of a hundred real clips the highest scores were 0.85, 0.76, 0.73 and 0.53 for 2, 3, 4 to 5 and 6 or
+more rows."""
 STILL = 0.15
 """Below this share of change in its rows a video is still, and its changes are noise."""
 LEAST_STILL_SCORE = 0.97
@@ -128,7 +130,8 @@ class FingerprintIndex:
         return list(best.values())
 
     def _compare(self, guess: _Guess, seq: int, offset: int, step: int) -> FingerprintMatch | None:
-        """The best alignment within half a second of ``offset`` (samples) over all rows that overlap, where it is a match."""
+        """The best alignment within half a second of ``offset`` (samples) over all rows that overlap, where it is a
+        match."""
         first, last = self._span[seq]
         starts = np.rint(self._starts[first:last] * fp.SAMPLES_PER_S / 1000).astype(int)
         stored = fp.unit(self._vectors[first:last])
@@ -148,7 +151,8 @@ class FingerprintIndex:
         return best
 
     def _settle(self) -> None:
-        """Move pending rows into the arrays and the index; train an inverted file when the flat index has grown too large."""
+        """Move pending rows into the arrays and the index; train an inverted file when the flat index has grown too
+        large."""
         if not self._pending:
             return
         import faiss
@@ -213,7 +217,8 @@ def _windows(query: fp.Sketch | fp.Fingerprint) -> tuple[NDArray[np.float32], in
 
 
 def _probe_windows(windows: int, probes: int) -> NDArray[np.intp]:
-    """Windows spread over the query that fall on different fifths of a second, because stored rows begin at whole ones."""
+    """Windows spread over the query that fall on different fifths of a second, because stored rows begin at whole
+    ones."""
     if windows <= probes:
         return np.arange(windows)
     spread = np.linspace(0, windows - 1, probes).astype(int)
@@ -222,7 +227,8 @@ def _probe_windows(windows: int, probes: int) -> NDArray[np.intp]:
 
 @cache
 def _crop_bases() -> NDArray[np.float32]:
-    """(crops, 74, 1024): the low frequencies of the canvas on which a cropped picture is laid back, as functions of the crop."""
+    """(crops, 74, 1024): the low frequencies of the canvas on which a cropped picture is laid back, as functions of
+    the crop."""
     basis = fp._spatial_basis()[0]
     side = fp.SIDE
     pictures = np.eye(side * side, dtype=np.float32).reshape(-1, side, side)

@@ -6,9 +6,10 @@
     ledger.find_by_watermark(payload); ledger.find_by_fingerprint(sketch); ledger.manifest(manifest_id)
     ledger.check()                                # LedgerCheck: ok, or what was changed, removed or cut off
 
-Every entry holds the SHA-256 of the entry before it, so that a changed or removed one breaks the chain. A witness file beside
-the keys (not in the database) keeps the last head this installation saw: a ledger that was cut off or rewritten as a whole
-no longer contains it. Triggers refuse UPDATE and DELETE. A write is one transaction: a kill leaves it done or undone.
+Every entry holds the SHA-256 of the entry before it, so that a changed or removed one breaks the chain. A witness
+file beside the keys (not in the database) keeps the last head this installation saw: a ledger that was cut off or
+rewritten as a whole no longer contains it. Triggers refuse UPDATE and DELETE. A write is one transaction: a kill
+leaves it done or undone.
 """
 
 import contextlib
@@ -131,14 +132,14 @@ class Ledger:
     def append(self, record: Record) -> LedgerEntry:
         """Add one record in one transaction and return its entry.
 
-        Raises UsageError for a record that cannot be right (a watermark used before, a malformed hash), LedgerError where the
-        database cannot be written (full disk, no permission); then nothing was added.
+        Raises UsageError for a record that cannot be right (a watermark used before, a malformed hash), LedgerError
+        where the database cannot be written (full disk, no permission); then nothing was added.
         """
         _validate(record)
         rows = _fingerprint_rows(record)
         with _explained(self), tables.writing(self._engine) as connection:
             last = connection.execute(tables.LAST).one_or_none()
-            fields = {
+            fields: dict[str, Any] = {
                 "seq": (last.seq if last else 0) + 1,
                 "id": str(uuid.uuid4()),
                 "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -180,6 +181,14 @@ class Ledger:
     def find_by_watermark(self, payload: bytes) -> LedgerEntry | None:
         """The entry whose video carries this 8-byte payload, or None."""
         return self._one(tables.entries.c.watermark == payload.hex())
+
+    def find(self, what: str) -> LedgerEntry | None:
+        """The entry with this number, watermark (16 hexadecimal digits), manifest label or SHA-256, or None."""
+        if what.isdecimal() and len(what) < 12:
+            return self.entry(int(what))
+        if len(what) == 16 and set(what.lower()) <= set("0123456789abcdef"):
+            return self.find_by_watermark(bytes.fromhex(what))
+        return self.find_by_manifest(what) or self.find_by_sha256(what.lower())
 
     def find_by_manifest(self, manifest_id: str) -> LedgerEntry | None:
         """The first entry of this manifest label, or None."""
@@ -250,7 +259,8 @@ class Ledger:
                 write_text(self.witness, json.dumps({"schema": SCHEMA, "seq": seq, "hash": digest}))
 
     def witnessed(self) -> dict[str, Any] | None:
-        """The last head this installation saw: ``{seq, hash}``, or None where nothing was witnessed or it cannot be read."""
+        """The last head this installation saw: ``{seq, hash}``, or None where nothing was witnessed or it cannot be
+        read."""
         try:
             seen = json.loads(self.witness.read_text(encoding="utf-8"))
             return {"seq": int(seen["seq"]), "hash": str(seen["hash"])}

@@ -50,17 +50,19 @@ segments = sa.Table(
 LAST = sa.select(entries.c.seq, entries.c.hash).order_by(entries.c.seq.desc()).limit(1)
 COUNT = sa.select(sa.func.count()).select_from(entries)
 
-_SQLITE_REFUSALS = "\n".join(
-    f"CREATE TRIGGER IF NOT EXISTS {t}_no_{verb.lower()} BEFORE {verb} ON {t} BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
-    for t in ("entries", "manifests", "segments")
+_SQLITE_REFUSALS = [
+    f"CREATE TRIGGER IF NOT EXISTS {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+    "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+    for table in ("entries", "manifests", "segments")
     for verb in ("UPDATE", "DELETE")
-).splitlines()
+]
 _POSTGRES_REFUSALS = [
     "CREATE OR REPLACE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS "
     "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
     *(
-        f"CREATE OR REPLACE TRIGGER {t}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {t} EXECUTE FUNCTION ledger_append_only()"
-        for t in ("entries", "manifests", "segments")
+        f"CREATE OR REPLACE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+        "EXECUTE FUNCTION ledger_append_only()"
+        for table in ("entries", "manifests", "segments")
     ),
 ]
 

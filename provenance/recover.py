@@ -1,9 +1,11 @@
-"""Finding the manifest of a file that lost it: by the watermark, else by the fingerprint. What is found is a possible match, never proof."""
+"""Finding the manifest of a file that lost it: by the watermark, else by the fingerprint. What is found is a possible
+match, never proof."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from facewitness.errors import UnreadableInputError
 from facewitness.provenance import fingerprint as fp
 from facewitness.provenance import watermark as wm
 from facewitness.provenance.fingerprint_search import FingerprintMatch
@@ -27,7 +29,8 @@ class Recovery:
     mirrored: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """The form of ``Audit.recovered``: ``match``, ``distance``, ``manifest`` (its label), and what the ledger knows of it."""
+        """The form of ``Audit.recovered``: ``match``, ``distance``, ``manifest`` (its label), and what the ledger
+        knows of it."""
         return {
             "match": self.match,
             "distance": round(self.distance, 4),
@@ -46,11 +49,14 @@ class Recovery:
 
 
 def recover(path: Path, ledger: Ledger, *, key: bytes | None = None) -> dict[str, Any] | None:
-    """The best possible match of a file for ``Audit.recovered``, or None.
+    """The best possible match of a file for ``Audit.recovered``, or None where there is none or it is no video.
 
-    ``key`` is the installation's watermark key by default. Raises UnreadableInputError where the file cannot be decoded.
+    ``key`` is the installation's watermark key by default.
     """
-    found = recoveries(path, ledger, key=key, limit=1)
+    try:
+        found = recoveries(path, ledger, key=key, limit=1)
+    except UnreadableInputError:
+        return None
     return found[0].as_dict() if found else None
 
 

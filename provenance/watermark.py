@@ -4,17 +4,18 @@
     marked = embedder.embed(frame_rgb)            # once per frame, in order; or embed(frame_rgb, time_s)
     match = detect(path, key)                     # WatermarkMatch | None
 
-How it works. A keyed pattern is added to the blue-yellow difference (Cb) of every frame; brightness stays as it is. The pattern
-is a sum of plane waves of 5 to 24 cycles per shorter side, in two parts that take turns once a second (cosine and sine), so
-that a detector can tell it from the picture: what does not oscillate at 1 Hz cancels. A quarter of the waves are known
-from the key alone and find position and scale; the others carry 64 payload bits and a 24-bit keyed check through a
-convolutional code of rate 1/3. All frames vote. Spread spectrum after Cox et al., "Secure Spread Spectrum
-Watermarking for Multimedia" (1997); synchronisation by a known template after Pereira and Pun (2000).
+How it works. A keyed pattern is added to the blue-yellow difference (Cb) of every frame; brightness stays as it is.
+The pattern is a sum of plane waves of 5 to 24 cycles per shorter side, in two parts that take turns once a second
+(cosine and sine), so that a detector can tell it from the picture: what does not oscillate at 1 Hz cancels. A quarter
+of the waves are known from the key alone and find position and scale; the others carry 64 payload bits and a 24-bit
+keyed check through a convolutional code of rate 1/3. All frames vote. Spread spectrum after Cox et al., "Secure
+Spread Spectrum Watermarking for Multimedia" (1997); synchronisation by a known template after Pereira and Pun (2000).
 
-What it does not survive: conversion to grey, rotation by more than a degree or two, less than about two seconds of video.
-Who holds the key can remove it; who averages many videos marked with one key can estimate the pattern.
+What it does not survive: conversion to grey, rotation by more than a degree or two, less than about two seconds of
+video. Who holds the key can remove it; who averages many videos marked with one key can estimate the pattern.
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -76,7 +77,8 @@ def new_payload() -> bytes:
 
 
 def installation_key(home: Path | None = None) -> bytes:
-    """The 32-byte key of this installation, made on first use in ``home``/watermark.key and readable by its owner alone.
+    """The 32-byte key of this installation, made on first use in ``home``/watermark.key and readable by its owner
+    alone.
 
     Raises UsageError where the file is there but is no key.
     """
@@ -89,10 +91,8 @@ def installation_key(home: Path | None = None) -> bytes:
                 f.write(secrets.token_hex(KEY_BYTES))
                 f.flush()
                 os.fsync(f.fileno())
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.link(part, path)
-            except FileExistsError:
-                pass
         finally:
             part.unlink(missing_ok=True)
     try:
@@ -156,7 +156,8 @@ def waves_of(key: bytes) -> Waves:
 
 
 def tile_of(payload: bytes, key: bytes) -> NDArray[np.complex64]:
-    """The pattern: (128, 128) complex, real part shown with the cosine and imaginary with minus the sine; unit mean square each."""
+    """The pattern: (128, 128) complex, real part shown with the cosine and imaginary with minus the sine; unit mean
+    square each."""
     if len(payload) != PAYLOAD_BYTES:
         raise ValueError(f"a watermark payload has {PAYLOAD_BYTES} bytes, not {len(payload)}")
     waves = waves_of(key)
@@ -171,8 +172,8 @@ def tile_of(payload: bytes, key: bytes) -> NDArray[np.complex64]:
 class Embedder:
     """Adds one payload to the frames of one video, in a stream.
 
-    ``payload`` 8 bytes, ``key`` 32 bytes, ``width`` and ``height`` in pixels, ``frame_rate`` in frames per second (used where ``embed``
-    is given no time). ``strength`` is the root mean square change of Cb in grey levels.
+    ``payload`` 8 bytes, ``key`` 32 bytes, ``width`` and ``height`` in pixels, ``frame_rate`` in frames per second
+    (used where ``embed`` is given no time). ``strength`` is the root mean square change of Cb in grey levels.
     """
 
     def __init__(
@@ -199,7 +200,8 @@ class Embedder:
         )
 
     def embed(self, frame: NDArray[np.uint8], time_s: float | None = None) -> NDArray[np.uint8]:
-        """The marked copy of an HxWx3 RGB frame shown at ``time_s`` seconds (the next frame's time where it is not given).
+        """The marked copy of an HxWx3 RGB frame shown at ``time_s`` seconds (the next frame's time where it is not
+        given).
 
         Raises ValueError where the frame has another size than the video.
         """
@@ -213,7 +215,7 @@ class Embedder:
         change = cv2.addWeighted(self._parts[0], np.cos(angle), self._parts[1], np.sin(angle), 0.0)
         green = cv2.add(green, change * np.float32(CB_TO_RGB[1]), dtype=cv2.CV_8U)
         blue = cv2.add(blue, change * np.float32(CB_TO_RGB[2]), dtype=cv2.CV_8U)
-        return cv2.merge((red, green, blue))
+        return np.asarray(cv2.merge((red, green, blue)), np.uint8)
 
 
 def _positions(length: int, side: int) -> NDArray[np.float32]:
@@ -230,7 +232,8 @@ def detect(
 ) -> WatermarkMatch | None:
     """Look for a watermark of ``key`` in a video file, or in RGB frames of ``frame_rate``; None where there is none.
 
-    The first ``seconds`` are looked at, in windows of about ten. Raises UnreadableInputError for a file that cannot be decoded.
+    The first ``seconds`` are looked at, in windows of about ten. Raises UnreadableInputError for a file that cannot
+    be decoded.
     """
     from facewitness.provenance.watermark_search import search
 

@@ -1,4 +1,5 @@
-"""Finding a watermark: demodulate at 1 Hz, search scale, mirror and position with the known waves, read the bits, check them."""
+"""Finding a watermark: demodulate at 1 Hz, search scale, mirror and position with the known waves, read the bits,
+check them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from facewitness.provenance.watermark import (
 
 GRID = 96
 """Samples of the shorter side at which frames are kept: four a cycle of the finest wave."""
+RGB_TO_CB = (-0.168736, -0.331264, 0.5)
+"""BT.601, full range."""
 BINS_PER_S = 10
 """Frames are averaged to so many samples a second."""
 WINDOW_S = 10.0
@@ -83,7 +86,8 @@ def _timed(
 
 
 def _windows(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> Iterator[_Window]:
-    """Average frames into bins of 0.1 s (an empty bin repeats its neighbour) and cut them into windows; a short rest joins none."""
+    """Average frames into bins of 0.1 s (an empty bin repeats its neighbour) and cut them into windows; a short rest
+    joins none."""
     sums: dict[int, NDArray[np.float32]] = {}
     counts: dict[int, int] = {}
     size: tuple[int, int] | None = None
@@ -99,7 +103,7 @@ def _windows(frames: Iterable[tuple[float, NDArray[np.uint8]]]) -> Iterator[_Win
             yield _window(sums, counts, origin)
             sums, counts, origin = {}, {}, slot
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-        cb = cv2.transform(small, np.array([[-0.168736, -0.331264, 0.5]], np.float32))
+        cb = np.asarray(cv2.transform(small, np.array([RGB_TO_CB], np.float32)), np.float32)
         sums[slot] = sums[slot] + cb if slot in sums else cb
         counts[slot] = counts.get(slot, 0) + 1
     if sums and origin is not None and (max(sums) - origin + 1) / BINS_PER_S >= SHORTEST_S:
@@ -110,12 +114,13 @@ def _window(sums: dict[int, NDArray[np.float32]], counts: dict[int, int], origin
     slots = sorted(sums)
     every = np.arange(origin, slots[-1] + 1)
     nearest = np.array(slots)[np.clip(np.searchsorted(slots, every), 0, len(slots) - 1)]
-    cb = np.stack([sums[s] / counts[s] for s in nearest.tolist()])
+    cb = np.stack([sums[s] / np.float32(counts[s]) for s in nearest.tolist()])
     return _Window(cb, origin / BINS_PER_S, (slots[-1] + 1) / BINS_PER_S)
 
 
 def _demodulate(window: _Window) -> NDArray[np.complex64]:
-    """(h, w) complex: what oscillates once a second, with the loudest changes clipped and restless places turned down."""
+    """(h, w) complex: what oscillates once a second, with the loudest changes clipped and restless places turned
+    down."""
     period = round(PERIOD_S * BINS_PER_S)
     cb = window.cb
     padded = np.concatenate([cb[period // 2 : 0 : -1], cb, cb[-2 : -2 - (period - period // 2) : -1]])
@@ -130,12 +135,13 @@ def _demodulate(window: _Window) -> NDArray[np.complex64]:
 
 
 def _fold(z: NDArray[np.complex64], scale: float, mirrored: bool) -> NDArray[np.complex64]:
-    """Resample so that a pattern of size ``scale`` gets its nominal period, and add up all periods: (96, 96) complex."""
+    """Resample so that a pattern of size ``scale`` gets its nominal period, and add up all periods: (96, 96)
+    complex."""
     parts = np.ascontiguousarray(z[:, ::-1] if mirrored else z).view(np.float32).reshape(*z.shape, 2)
     height, width = (max(8, round(n / scale)) for n in z.shape)
     shift = (1 / scale - 1) / 2
     matrix = np.array([[1 / scale, 0, shift], [0, 1 / scale, shift]])
-    parts = cv2.warpAffine(parts, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    parts = np.asarray(cv2.warpAffine(parts, matrix, (width, height), flags=cv2.INTER_LINEAR), np.float32)
     out = np.zeros((GRID, GRID, 2), np.float32)
     for top in range(0, height, GRID):
         for left in range(0, width, GRID):
@@ -215,7 +221,7 @@ def _read(z: NDArray[np.complex64], waves: Waves, key: bytes, at: _Position, win
     ramp = np.exp(2j * np.pi * (waves.fy * at.y + waves.fx * at.x) / GRID) * (np.conj(total) / abs(total))
     votes = (values * waves.phase.conj() * ramp).real
     data = ~waves.known
-    soft = np.bincount(waves.bit[data], votes[data])
+    soft = np.bincount(waves.bit[data], votes[data]).astype(np.float64)
     bits = convolution.decode(soft)
     message = np.packbits(bits).tobytes()
     payload, check = message[:PAYLOAD_BYTES], message[PAYLOAD_BYTES : PAYLOAD_BYTES + CHECK_BYTES]
