@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup, escape
 
 from facewitness.dashboard import charts, lanes, words
 from facewitness.dashboard.clips import ReportClip, Still
@@ -16,8 +17,10 @@ from facewitness.detector.report import ClipReport, CueResult, FaceReport
 from facewitness.errors import UnreadableInputError
 from facewitness.files import plain
 from facewitness.provenance.audit import Audit
+from facewitness.provenance.inert import visible
 
 STILL_WIDTH_PX = 480
+LONGEST_TEXT = 4000
 LABEL_KEYS = (
     "method",
     "target_id",
@@ -37,17 +40,23 @@ LABEL_KEYS = (
 @cache
 def environment() -> Any:
     """The Jinja environment of the templates in ``assets``: everything is escaped unless it was made here."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, ChainableUndefined
 
     environment = Environment(
         loader=PackageLoader("facewitness.dashboard", "assets"),
         autoescape=True,
-        undefined=StrictUndefined,
+        finalize=_tame,
+        undefined=ChainableUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(seconds=words.seconds, number=words.number, likelihood=words.likelihood)
     return environment
+
+
+def _tame(value: Any) -> Any:
+    """Text from files without controls and direction marks, cut to a length that no honest file needs."""
+    return visible(value, LONGEST_TEXT) if type(value) is str else value
 
 
 def asset(name: str) -> str:
@@ -130,21 +139,50 @@ def audit_view(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
         **audit,
         "word": words.word(words.STATES, audit.get("state")),
         "ai_word": words.word(words.AI, audit.get("ai")),
-        "signer_rows": card(audit.get("signer")),
+        "certificates": _certificates(audit.get("signer")),
         "tree": [_ingredient(i, 0) for i in audit.get("ingredients") or []],
+        "claim_rows": card(audit.get("claims")),
+        "checks": [{**c, "passed": _passed(c)} for c in audit.get("codes") or []],
+        "opinion_rows": card(audit.get("second_opinion")),
         "missing_words": [words.MISSING.get(m, str(m)) for m in audit.get("missing") or []],
-        "raw": json.dumps(audit, indent=1, ensure_ascii=False),
+        "raw": Markup(escape(json.dumps(audit, indent=1, ensure_ascii=True))),
     }
+
+
+def _certificates(signer: Any) -> list[dict[str, Any]]:
+    """The signer's certificate, then those above it, each with a name and rows."""
+    if not isinstance(signer, dict):
+        return []
+    chain = signer.get("chain")
+    found = [signer, *(c for c in (chain if isinstance(chain, list) else []) if isinstance(c, dict))]
+    return [
+        {
+            "name": str(c.get("common_name") or "unnamed"),
+            "rows": card({k: v for k, v in c.items() if k not in ("common_name", "chain")}),
+        }
+        for c in found
+    ]
+
+
+def _passed(code: Mapping[str, Any]) -> str:
+    if not code.get("success"):
+        return "failed"
+    return "note" if code.get("kind") == "informational" else "passed"
 
 
 def _ingredient(node: Any, depth: int) -> dict[str, Any]:
     if not isinstance(node, dict):
-        return {"title": str(node), "rows": [], "children": []}
+        return {"title": str(node), "rows": [], "children": [], "state": None, "failures": []}
     children = node.get("ingredients") or node.get("children") or []
-    kept = {k: v for k, v in node.items() if k not in ("title", "ingredients", "children", "codes")}
+    left_out = ("title", "ingredients", "children", "codes", "state", "failures", "signer", "claims", "thumbnail")
+    kept = {k: v for k, v in node.items() if k not in left_out and v != "unknown"}
+    if isinstance(node.get("signer"), dict):
+        kept["signed by"] = node["signer"].get("common_name")
     return {
         "title": str(node.get("title") or "untitled ingredient"),
         "rows": card(kept),
+        "state": words.word(words.STATES, node["state"]) if node.get("state") else None,
+        "failures": [f for f in node.get("failures") or [] if isinstance(f, dict)],
         "children": [_ingredient(c, depth + 1) for c in children] if depth < 12 and isinstance(children, list) else [],
     }
 
@@ -177,7 +215,7 @@ def picture(still: Still) -> str:
     done, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 86])
     if not done:
         raise UnreadableInputError("A still could not be encoded as a JPEG.")
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
+    return Markup("data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode())
 
 
 def clip_view(clip: ReportClip) -> dict[str, Any]:
