@@ -52,6 +52,8 @@ class Task:
     path: Path
     key: str
     size: int = 0
+    uri: str | None = None
+    """Where the clip is fetched from, when it is not on this machine."""
 
 
 def default_workers() -> int:
@@ -100,7 +102,7 @@ class WorkerProcess:
         """Start on a clip."""
         self.task, self.begun = task, False
         self.deadline = time.monotonic() + budget.seconds(0, task.size)
-        self.send({"path": os.fsencode(task.path.absolute()).hex()})
+        self.send({"path": os.fsencode(task.path.absolute()).hex(), "uri": task.uri})
 
     def memory_mb(self) -> float:
         """Resident memory in megabytes; 0 where the system does not say."""
@@ -214,7 +216,7 @@ class WorkerPool:
             elif "begun" in words:
                 worker.begun = True
             elif "started" in words and worker.task:
-                extra = self.budget.seconds(words["started"], worker.task.size) - self.budget.base_s
+                extra = self.budget.seconds(words["started"], words["size"]) - self.budget.base_s
                 worker.deadline += extra
             elif "row" in words and worker.task:
                 done.append((worker.task, words["row"]))

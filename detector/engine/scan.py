@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from facewitness.detector.engine.fetch import name_of, remote_signature
 from facewitness.detector.engine.pool import Budget, Task, WorkerPool, default_workers, failed_row
 from facewitness.detector.engine.scanner import Scanner, default_scanner
 from facewitness.detector.engine.sources import Signature, find_clips, signature_of, text_of
@@ -53,6 +54,8 @@ class Clip:
     seq: int
     path: Path
     signature: Signature | None
+    uri: str | None = None
+    """Where it is fetched from; the path is then only its name."""
     sha256: str | None = None
     problem: str = ""
     key: str = ""
@@ -147,7 +150,7 @@ class Run:
         self.twins: dict[str, list[Clip]] = {}
         """Clips that wait for another of the same content, by key."""
 
-    def rows(self, paths: Iterator[Path]) -> Iterator[Clip]:
+    def rows(self, paths: Iterator[Path | str]) -> Iterator[Clip]:
         """Every clip with its row, in order."""
         with ThreadPoolExecutor(HASH_THREADS) as hashing:
             coming = self._identified(paths, hashing)
@@ -170,17 +173,17 @@ class Run:
                     for task, row in self.engine.wait():
                         self.settle(working.pop(task.seq), row)
 
-    def _identified(self, paths: Iterator[Path], hashing: ThreadPoolExecutor) -> Iterator[Clip]:
+    def _identified(self, paths: Iterator[Path | str], hashing: ThreadPoolExecutor) -> Iterator[Clip]:
         """Clips with the hash of their content; files that have not changed since they were hashed are not read."""
         seq = 0
         while batch := list(islice(paths, BATCH)):
-            clips = [Clip(seq + i, path, signature_of(path)) for i, path in enumerate(batch)]
+            clips = [_clip(seq + i, path) for i, path in enumerate(batch)]
             seq += len(batch)
-            remembered = self.store.hashes(os.fsencode(c.path.absolute()) for c in clips) if self.resume else {}
+            remembered = self.store.hashes(_place(c) for c in clips) if self.resume else {}
             hashes: deque[Future[Any] | None] = deque()
             for clip in clips:
-                signature, sha = remembered.get(os.fsencode(clip.path.absolute()), ("", ""))
-                if clip.signature and signature == clip.signature.encode():
+                signature, sha = remembered.get(_place(clip), ("", ""))
+                if signature and signature == _signature(clip):
                     clip.sha256 = sha
                 hashes.append(None if clip.sha256 or not clip.signature else hashing.submit(_hash, clip))
             fresh: list[dict[str, Any]] = []
@@ -203,7 +206,7 @@ class Run:
         self._name(clip, self._known([clip.sha256]) if self.resume and clip.sha256 else {})
 
     def _name(self, clip: Clip, known: dict[str, dict[str, Any]]) -> None:
-        clip.key = clip.sha256 or "path-" + hashlib.sha256(os.fsencode(clip.path.absolute())).hexdigest()
+        clip.key = clip.sha256 or "path-" + hashlib.sha256(_place(clip)).hexdigest()
         if clip.key in known:
             clip.row, clip.reused = self._adopted(clip, known[clip.key]), True
 
@@ -214,7 +217,7 @@ class Run:
         """Give a clip its row, let it wait for its twin, or hand it to the engine."""
         if clip.row is not None:
             return
-        if clip.signature is None or clip.problem:
+        if (clip.signature is None and clip.uri is None) or clip.problem:
             row = failed_row("unreadable", clip.problem or _why_none(clip.path))
             before = self._known([clip.key]).get(clip.key) if self.resume else None
             if before and before["error"] == row["error"]:
@@ -228,11 +231,15 @@ class Run:
         else:
             self.twins[clip.key] = []
             working[clip.seq] = clip
-            self.engine.submit(Task(clip.seq, clip.path, clip.key, clip.signature.size))
+            size = clip.signature.size if clip.signature else 0
+            self.engine.submit(Task(clip.seq, clip.path, clip.key, size, clip.uri))
 
     def settle(self, clip: Clip, row: dict[str, Any]) -> None:
         """Take the row of a clip from the engine: store it, and give it to the twins."""
-        changed = signature_of(clip.path) != clip.signature
+        if clip.uri and row.get("sha256") and not clip.sha256:
+            self._arrived(clip, row)
+            return
+        changed = clip.uri is None and signature_of(clip.path) != clip.signature
         if changed:
             row = failed_row(
                 "error", f"{text_of(clip.path.name)} changed while it was read; scan it again when it is whole"
@@ -242,16 +249,30 @@ class Run:
         for twin in self.twins.pop(clip.key, []):
             if changed:  # what it was is not known; the twin stands for itself next time
                 assert clip.row is not None
-                twin.row = {**clip.row, "path": twin.shown or text_of(twin.path)}
+                twin.row = {**clip.row, "path": _shown(twin)}
             else:
                 assert clip.row is not None
                 twin.row, twin.reused = self._adopted(twin, clip.row), True
+
+    def _arrived(self, clip: Clip, row: dict[str, Any]) -> None:
+        """Take the row of a clip whose content is known only now that it was fetched."""
+        twins = self.twins.pop(clip.key, [])
+        clip.sha256 = clip.key = row["sha256"]
+        if signature := _signature(clip):
+            self.store.remember([{"name": _place(clip), "signature": signature, "sha256": clip.sha256}])
+        if known := self._known([clip.key]):
+            clip.row, clip.reused = self._adopted(clip, known[clip.key]), True
+        else:
+            self._finish(clip, row, store=True)
+        for twin in twins:
+            assert clip.row is not None
+            twin.row, twin.reused = self._adopted(twin, clip.row), True
 
     def _finish(self, clip: Clip, row: dict[str, Any], *, store: bool) -> None:
         row = {
             **row,
             "schema": SCHEMA,
-            "path": clip.shown or text_of(clip.path),
+            "path": _shown(clip),
             "sha256": clip.sha256,
             "verdict": row.get("verdict") or "inconclusive",
             "p_fake": row.get("p_fake"),
@@ -272,7 +293,28 @@ class Run:
 
     def _adopted(self, clip: Clip, row: dict[str, Any]) -> dict[str, Any]:
         """A row that was made for the same content, at this clip's own path."""
-        return {**row, "path": clip.shown or text_of(clip.path), "reused": True}
+        return {**row, "path": _shown(clip), "reused": True}
+
+
+def _clip(seq: int, where: Path | str) -> Clip:
+    if isinstance(where, str):
+        return Clip(seq, Path(name_of(where)), None, uri=where)
+    return Clip(seq, where, signature_of(where))
+
+
+def _shown(clip: Clip) -> str:
+    return clip.shown or clip.uri or text_of(clip.path)
+
+
+def _place(clip: Clip) -> bytes:
+    """What a clip is remembered by."""
+    return clip.uri.encode() if clip.uri else os.fsencode(clip.path.absolute())
+
+
+def _signature(clip: Clip) -> str:
+    if clip.uri:
+        return remote_signature(clip.uri) or ""
+    return clip.signature.encode() if clip.signature else ""
 
 
 def _hash(clip: Clip) -> list[dict[str, Any]]:

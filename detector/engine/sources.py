@@ -5,6 +5,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 VIDEO_SUFFIXES = frozenset(
     [
@@ -62,19 +64,32 @@ def text_of(path: Path | str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def find_clips(paths: Iterable[Path | str]) -> Iterator[Path]:
+def find_clips(paths: Iterable[Path | str]) -> Iterator[Path | str]:
     """Every clip of ``paths``, once: files as they are named, folders walked in the order of their names.
+
+    Addresses (``s3://bucket/folder``) stay text; a bucket's folder gives the addresses of its clips.
 
     Folders that are links are entered, but no folder twice, so that loops end. Files that do not exist are given too:
     the scan turns them into rows that say so.
     """
     given: set[bytes] = set()
     for path in paths:
-        for clip in _walk(Path(path), set()):
+        for clip in _found(path):
             name = os.fsencode(clip)
             if name not in given:
                 given.add(name)
                 yield clip
+
+
+def _found(path: Path | str) -> Iterator[Path | str]:
+    from facewitness.detector.engine.fetch import find_remote, is_uri
+
+    if isinstance(path, str) and path.startswith("file://"):
+        path = url2pathname(urlsplit(path).path)
+    if isinstance(path, str) and is_uri(path):
+        yield from find_remote(path)
+    else:
+        yield from _walk(Path(path), set())
 
 
 def _walk(path: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:

@@ -305,11 +305,11 @@ class Store:
         return found[0][0] if found else None
 
     def find(self, what: str) -> list[int]:
-        """Results by number, by (the beginning of) a SHA-256, or by path or the end of one; newest first."""
+        """Results by number, by (the beginning of) a SHA-256, or by path or the end of one, newest first."""
         if what.isdigit() and len(what) < 12:
             return [int(what)] if self.row(int(what)) else []
         shown = text_of(what)
-        conditions = [results.c.path == shown, results.c.path.endswith("/" + shown, autoescape=True)]
+        conditions = [results.c.path == shown, results.c.path.endswith(shown, autoescape=True)]
         if len(what) >= 6 and all(c in "0123456789abcdef" for c in what):
             conditions.append(results.c.sha256.startswith(what))
         return [

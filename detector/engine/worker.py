@@ -44,11 +44,11 @@ def main() -> None:
         return
     say(state=READY)
     for line in sys.stdin:
-        path = Path(os.fsdecode(bytes.fromhex(json.loads(line)["path"])))
+        request = json.loads(line)
+        path = Path(os.fsdecode(bytes.fromhex(request["path"])))
         say(begun=True)
-        say(started=_announced_seconds(path))
         try:
-            row = row_of(scan, path)
+            row = _remote_row(scan, request["uri"], say) if request["uri"] else _row(scan, path, say)
         except MissingPieceError as e:  # every other clip would fail in the same way
             say(state=FAILED, error=str(e), exit_code=e.exit_code)
             return
@@ -62,6 +62,22 @@ def _load(wire: dict[str, Any]) -> Any:
     if "model" in options:
         options["model"] = Path(options["model"])
     return lambda path: function(path, **options)
+
+
+def _row(scan: Any, path: Path, say: Any) -> dict[str, Any]:
+    say(started=_announced_seconds(path), size=path.stat().st_size if path.exists() else 0)
+    return row_of(scan, path)
+
+
+def _remote_row(scan: Any, uri: str, say: Any) -> dict[str, Any]:
+    """Fetch a clip, scan it, and forget it; the row carries the hash of what was fetched."""
+    from facewitness.detector.engine.fetch import fetched
+
+    try:
+        with fetched(uri) as (path, sha256):
+            return {**_row(scan, path, say), "sha256": sha256}
+    except UnreadableInputError as e:
+        return {"status": "unreadable", "error": str(e)}
 
 
 def row_of(scan: Any, path: Path) -> dict[str, Any]:

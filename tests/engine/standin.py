@@ -8,9 +8,9 @@ from pathlib import Path
 from facewitness.errors import MissingPieceError, UnreadableInputError
 
 
-def scan(path: Path, *, pause_s: float = 0.0, model: Path | None = None) -> dict:
+def scan(path: Path, *, pause_s: float = 0.0, mark: str = "", model: Path | None = None) -> dict:
     """The file's text is a command: what goes wrong, or else a score; every scan leaves a mark in SCANNED."""
-    if mark := os.environ.get("STANDIN_SCANNED"):
+    if mark := mark or os.environ.get("STANDIN_SCANNED", ""):
         with open(mark, "a") as f:  # noqa: PTH123
             f.write(f"{os.getpid()} {path.name!r}\n")
     time.sleep(pause_s)

@@ -79,7 +79,9 @@ def test_an_interrupted_scan_leaves_no_worker_behind(clips, scanner, tmp_path, m
     monkeypatch.setenv("STANDIN_SCANNED", str(tmp_path / "scanned"))
     folder = clips(*(f"{i:02}" for i in range(50)))
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(folder), str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", PARENT, str(folder), str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert parent.stdout and parent.stdout.readline()
     parent.send_signal(signal.SIGINT)
