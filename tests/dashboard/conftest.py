@@ -1,8 +1,16 @@
 """A demo folder drawn by hand: three cartoon clips with known blinks and gaze, their rows, audits and traces."""
 
 import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from fractions import Fraction
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -221,3 +229,116 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hostile() -> str:
     """A text that would run as a script wherever it is not escaped."""
     return HOSTILE
+
+
+CHROMIUM_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+class Visit:
+    """One page in a real browser, with everything it complained about and every host it asked."""
+
+    def __init__(self, page, base: str):
+        self.page, self.base, self.complaints, self.hosts = page, base, [], set()
+        page.set_default_timeout(60_000)
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc or urlsplit(request.url).scheme))
+
+    def _said(self, message) -> None:
+        # Streamlit itself asks for its health below every page's address first; the answer there is 404
+        if message.type == "error" and "/_stcore/" not in message.location.get("url", ""):
+            self.complaints.append(message.text)
+
+    def open(self, path: str = "", *, wait: str = ".fw-foot"):
+        self.page.goto(f"{self.base}/{path}")
+        self.page.wait_for_selector(wait)
+        return self.page
+
+    def playing(self):
+        """The players of the page, once every video can be played."""
+        self.page.wait_for_function(
+            """() => { const all = [...document.querySelectorAll('*')].flatMap((e) => e.shadowRoot
+                 ? [...e.shadowRoot.querySelectorAll('video')] : []);
+                 return all.length && all.every((v) => v.readyState >= 2 && !v.seeking); }"""
+        )
+        return self.page.locator(".fw")
+
+    def times(self) -> list[float]:
+        """What each video shows now, in one look."""
+        return self.page.evaluate(
+            """[...document.querySelectorAll('*')].flatMap((e) => e.shadowRoot
+                 ? [...e.shadowRoot.querySelectorAll('video')].map((v) => v.currentTime) : [])"""
+        )
+
+    def settled(self, seconds: float) -> None:
+        """Wait until every video stands within a frame of ``seconds``."""
+        self.page.wait_for_function(
+            """([t, frame]) => { const all = [...document.querySelectorAll('*')].flatMap((e) => e.shadowRoot
+                 ? [...e.shadowRoot.querySelectorAll('video')] : []);
+                 return all.length && all.every((v) => !v.seeking && Math.abs(v.currentTime - t) <= frame); }""",
+            arg=[seconds, 1.01 / FPS],
+        )
+
+
+@pytest.fixture(scope="session")
+def dashboard_url(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A dashboard of its own, started as a user starts it."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    home = tmp_path_factory.mktemp("home")
+    environment = {**os.environ, "FACEWITNESS_HOME": str(home), "FACEWITNESS_CACHE": str(home / "cache")}
+    log = (home / "log.txt").open("w")
+    command = [sys.executable, "-m", "facewitness", "dashboard", "--results", str(demo_folder), "--port", str(port)]
+    server = subprocess.Popen([*command, "--no-browser"], env=environment, stdout=log, stderr=subprocess.STDOUT)
+    url = f"http://localhost:{port}"
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=5).read()
+                break
+            except OSError:
+                assert server.poll() is None, (home / "log.txt").read_text()
+                time.sleep(0.1)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+        log.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's (or any other) Chromium that plays H.264; the tests that need it skip where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = os.environ.get("FACEWITNESS_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        pytest.skip("no Chromium is installed (apt-get install chromium, or name one in FACEWITNESS_CHROMIUM)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with (
+        playwright.sync_playwright() as p,
+        p.chromium.launch(executable_path=found, args=list(CHROMIUM_FLAGS)) as chromium,
+    ):
+        yield chromium
+
+
+@pytest.fixture
+def visit(browser, dashboard_url: str):
+    """A fresh visitor of the dashboard."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+    yield Visit(context.new_page(), dashboard_url)
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def signed_clip(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip with a real manifest whose title is a script and turns the direction of text."""
+    from facewitness.provenance import ManifestSpec, ensure_signer, sign_file
+
+    folder = tmp_path_factory.mktemp("signed")
+    spec = ManifestSpec(kind="ai-generated", title=f"{HOSTILE} \u202e turned")
+    sign_file(demo_folder / "driver.mp4", folder / "signed.mp4", manifest=spec, signer=ensure_signer(folder / "home"))
+    return folder / "signed.mp4"
