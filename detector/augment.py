@@ -62,9 +62,8 @@ def region_masks(meshes: NDArray, shape: tuple[int, int], region: str, rng: Rng)
             points = mesh[list(outline), :2]
             points = (points - points.mean(0)) * grow + points.mean(0) + shift
             cv2.fillConvexPoly(mask, cv2.convexHull(points.astype(np.float32)).astype(np.int32), 255, cv2.LINE_AA)
-        mask = cv2.blur(mask, (blur1, blur1))
-        mask = cv2.threshold(mask, 127, 255, cv2.THRESH_TOZERO)[1]
-        out[t] = cv2.blur(mask, (blur2, blur2)).astype(np.float32) / 255
+        deformed = cv2.threshold(cv2.blur(mask, (blur1, blur1)), 127, 255, cv2.THRESH_TOZERO)[1]
+        out[t] = cv2.blur(deformed, (blur2, blur2)).astype(np.float32) / 255
     return out
 
 
@@ -216,7 +215,7 @@ def recode(images: Images, crf: int, *, preset: str = "superfast") -> Images:
 
     height, width = images.shape[1] // 2 * 2, images.shape[2] // 2 * 2
     encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"  # type: ignore[attr-defined]
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base = Fraction(1, 12)
     encoder.thread_count = 1
     encoder.options = {"crf": str(crf), "preset": preset, "tune": "zerolatency"}
@@ -227,10 +226,10 @@ def recode(images: Images, crf: int, *, preset: str = "superfast") -> Images:
     for i, image in enumerate(images):
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
         frame.pts = i
-        packets += encoder.encode(frame)  # type: ignore[attr-defined]
-    packets += encoder.encode(None)  # type: ignore[attr-defined]
+        packets += encoder.encode(frame)
+    packets += encoder.encode(None)
     for packet in [*packets, None]:
-        out += [f.to_ndarray(format="rgb24") for f in decoder.decode(packet)]  # type: ignore[attr-defined]
+        out += [f.to_ndarray(format="rgb24") for f in decoder.decode(packet)]
     result = images.copy()
     result[:, :height, :width] = np.stack(out)
     return result

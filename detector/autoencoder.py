@@ -5,6 +5,7 @@
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,14 +36,14 @@ class Autoencoder(nn.Module):
                 rise += [nn.Upsample(scale_factor=2, mode=up), nn.Conv2d(channels, out, 3, 1, 1), nn.SiLU()]
             channels = out
         self.decoder = nn.Sequential(*rise, nn.Conv2d(channels, 3, 3, 1, 1))
-        self.settings = {"halvings": halvings, "latent": latent, "width": width, "up": up}
+        self.settings: dict[str, Any] = {"halvings": halvings, "latent": latent, "width": width, "up": up}
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruct."""
         return self.decoder(self.encoder(x * 2 - 1))
 
 
-VARIANTS = (
+VARIANTS: tuple[dict[str, Any], ...] = (
     {"halvings": 3, "latent": 12, "up": "nearest"},
     {"halvings": 2, "latent": 4, "up": "shuffle"},
     {"halvings": 3, "latent": 16, "up": "transposed"},

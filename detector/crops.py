@@ -80,15 +80,15 @@ def cut_chip(
     half = max(size, 8.0) * CHIP_MARGIN / 2
     x0, y0, x1, y1 = (int(np.floor(v)) for v in (cx - half, cy - half, cx + half + 1, cy + half + 1))
     h, w = image.shape[:2]
-    part = image[max(y0, 0) : max(min(y1, h), 1), max(x0, 0) : max(min(x1, w), 1)]
+    part: NDArray = image[max(y0, 0) : max(min(y1, h), 1), max(x0, 0) : max(min(x1, w), 1)]
     if part.size == 0:
         part = image[:1, :1]
-    pads = (max(-y0, 0), max(y1 - h, 0), max(-x0, 0), max(x1 - w, 0))
+    pads = [max(-y0, 0), max(y1 - h, 0), max(-x0, 0), max(x1 - w, 0)]
     scale = min(1.0, face_px / max(size, 1.0))
     if scale < 1:
         out = (max(round(part.shape[1] * scale), 1), max(round(part.shape[0] * scale), 1))
         part = cv2.resize(part, out, interpolation=cv2.INTER_AREA)
-        pads = tuple(round(p * scale) for p in pads)
+        pads = [round(p * scale) for p in pads]
     if any(pads):
         part = cv2.copyMakeBorder(part, *pads, cv2.BORDER_REPLICATE)
     at = (xy - np.array([x0, y0]) + 0.5) * scale - 0.5

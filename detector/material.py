@@ -164,7 +164,7 @@ def _burst_of_still(clip: Clip) -> list[Burst]:
     stored = cv2.imread(str(clip.path))
     if stored is None:
         raise UnreadableInputError(f"{clip.path} is no picture that can be read.")
-    image = cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)
+    image = np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), np.uint8)
     follower = Follower(max_faces=1)
     from fractions import Fraction
 
@@ -196,8 +196,7 @@ def load_burst(path: Path, *, start: int = 0, frames: int | None = None) -> Burs
     stop = len(ends) if frames is None else min(start + frames, len(ends))
     begins = np.concatenate([[0], ends[:-1]])
     images = [
-        cv2.cvtColor(cv2.imdecode(jpeg[begins[i] : ends[i]], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        for i in range(start, stop)
+        np.asarray(cv2.imdecode(jpeg[begins[i] : ends[i]], cv2.IMREAD_COLOR))[..., ::-1] for i in range(start, stop)
     ]
     part = slice(start, stop)
     return Burst(

@@ -42,11 +42,11 @@ class FaceNetwork(nn.Module):
     Output (B, embedding), (B,), (B, cells) with cells = 4 x 6, row by row.
     """
 
+    grey: Tensor
+
     def __init__(self, config: NetworkConfig, *, pretrained: bool = False):
         super().__init__()
-        self.backbone = create_backbone(
-            config.backbone, in_chans=5, pretrained=pretrained, **({} if pretrained else config.backbone_args)
-        )
+        self.backbone = create_backbone(config.backbone, in_chans=5, pretrained=pretrained, **config.backbone_args)
         channels = self.backbone.num_features
         rows, columns = ATLAS_HEIGHT // CELL_PX, ATLAS_WIDTH // CELL_PX
         self.pool = nn.AdaptiveAvgPool2d((rows, columns))
@@ -201,7 +201,7 @@ def _openvino(path: Path) -> tuple[Any, Any]:
             graph = ov.convert_model(part, example_input=example)
             _save_whole(ov, graph, file)
     settings = {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    return tuple(core.compile_model(str(f), "CPU", settings) for f in files)  # type: ignore[return-value]
+    return tuple(core.compile_model(str(f), "CPU", settings) for f in files)
 
 
 def _save_whole(ov: Any, graph: Any, file: Path) -> None:

@@ -43,7 +43,7 @@ def _warp_points() -> NDArray[np.int64]:
     return np.array(sorted(set(names)))
 
 
-def warp(image: NDArray[np.uint8], source: NDArray, target: NDArray) -> NDArray[np.uint8]:
+def warp(image: NDArray, source: NDArray, target: NDArray) -> NDArray:
     """``image`` with its landmarks ``source`` (468, 2) moved to ``target``, the border kept: a thin-plate-like smooth
     warp."""
     height, width = image.shape[:2]

@@ -99,7 +99,7 @@ def window_features(
 
     Windows with a gap, and those whose first frame has no frame before it, are left out.
     """
-    complete = np.isfinite(texture).all((1, 2))
+    complete = np.atleast_1d(np.isfinite(texture).all((1, 2)))
     starts = [s for s in range(0, len(texture) - window + 1, step) if complete[s : s + window].all()]
     if not starts:
         return np.zeros((0, 0), np.float32), np.zeros(0, np.int64)

@@ -115,7 +115,7 @@ class PairMaker:
 
 
 def _is_still(path: Path) -> bool:
-    return path.name.startswith("s") and path.stat().st_size < 300_000
+    return path.name.startswith("s") and path.stat().st_size < 300_000  # fit names bursts of photographs s_
 
 
 def person_of(path: Path) -> str:
@@ -214,7 +214,7 @@ class Pool:
 
 def train_backbone(
     pool: Pool, config: TrainingConfig, network: NetworkConfig, checkpoint: Path, *, say: Callable[[str], None] = print,
-    device: str = "cpu", refresh_every: int = 50,
+    device: str = "cpu", pretrained: bool = False, refresh_every: int = 50,
 ) -> Detector:  # fmt: skip
     """Fit the frame part of the network; goes on from ``checkpoint`` where that is there. Returns the averaged
     weights."""
@@ -222,8 +222,8 @@ def train_backbone(
     from torch import nn
 
     torch.manual_seed(config.seed)
-    model = Detector(network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = Detector(network)
+    model = Detector(network, pretrained=pretrained).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = Detector(network, pretrained=pretrained)
     average.load_state_dict(model.state_dict())
     decay = [p for p in model.face.parameters() if p.ndim > 1]
     plain = [p for p in model.face.parameters() if p.ndim <= 1]
@@ -264,9 +264,8 @@ def train_backbone(
                 a.lerp_(b.cpu(), 1 - keep) if a.is_floating_point() else a.copy_(b)
         shown.append((float(loss.detach()), float(((logits > 0) == (target > 0.5)).float().mean())))
         if (step + 1) % 50 == 0 or step + 1 == config.steps:
-            say(
-                f"step {step + 1} loss {np.mean([s[0] for s in shown]):.4f} accuracy {np.mean([s[1] for s in shown]):.3f}"
-            )
+            loss_now, right = np.mean(shown, axis=0)
+            say(f"step {step + 1} loss {loss_now:.4f} accuracy {right:.3f}")
             shown.clear()
             state = {
                 "model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),

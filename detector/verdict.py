@@ -151,7 +151,7 @@ def strangeness(texture: NDArray[np.float32], model: Model) -> float:
     return float(np.sqrt((z**2).mean()))
 
 
-def _cue_result(name, value, found, e, model, learned, log_ratio) -> CueResult:  # type: ignore[no-untyped-def]
+def _cue_result(name, value, found, e, model, learned, log_ratio) -> CueResult:
     unit = LEARNED[name][1] if name in LEARNED else get_cue(name).unit
     ratio = float(np.exp(log_ratio)) if log_ratio is not None else None
     if name in learned:
@@ -182,7 +182,7 @@ def _trace(found: Measured, e: Evidence) -> dict[str, list[float]] | None:
     return out
 
 
-def _timeline(learned, x, at, model) -> tuple[dict[str, list[float]], tuple[Segment, ...]]:  # type: ignore[no-untyped-def]
+def _timeline(learned, x, at, model) -> tuple[dict[str, list[float]], tuple[Segment, ...]]:
     """The score with the learned scores of each moment in place of their means; the cues speak for the whole clip."""
     base = learned["network"] if len(learned["network"].scores) else learned["surface"]
     if not len(base.scores):
@@ -207,7 +207,7 @@ def _timeline(learned, x, at, model) -> tuple[dict[str, list[float]], tuple[Segm
     return {"t_s": np.round(middles, 3).tolist(), "score": np.round(score, 4).tolist()}, tuple(segments)
 
 
-def _reason(name: str, value: float, usual: float, learned, e: Evidence) -> Reason:  # type: ignore[no-untyped-def]
+def _reason(name: str, value: float, usual: float, learned, e: Evidence) -> Reason:
     if name in learned:
         windows = learned[name]
         best = int(np.argmax(windows.scores))

@@ -1,0 +1,92 @@
+"""The model card: what a model was fitted on, how, what it reaches and where it fails, written from the model's own
+notes."""
+
+from pathlib import Path
+from typing import Any
+
+from facewitness.detector.model import CARD, Model
+from facewitness.files import write_text
+
+
+def write_card(model: Model, folder: Path) -> Path:
+    """Write ``MODEL_CARD.md`` into the model's folder."""
+    path = folder / CARD
+    write_text(path, card_of(model))
+    return path
+
+
+def card_of(model: Model) -> str:
+    """The card as Markdown."""
+    notes, c = model.notes, model.calibration
+    parts = [
+        f"# Detector model `{model.id}`\n",
+        "What it is for: pointing an analyst at clips and moments worth a closer look. It is no proof, and its silence "
+        "is no proof of authenticity.\n",
+        "## What it is made of\n",
+        f"- {_network(model)}",
+        f"- Surface model: {'boosted trees over statistics of 12 regions' if model.surface else 'none'}",
+        f"- Fusion over {len(model.columns)} columns ({', '.join(model.columns)})",
+        f"- `manipulated` from p = {c.threshold_:.3f} (at most {c.false_positive_rate:.0%} of real clips), "
+        f"`inconclusive` from p = {c.doubt_:.3f} ({c.doubt_rate:.0%}); both from {c.real_clips_} held-out real clips",
+        "",
+    ]
+    for title, key in (("Data", "dataset"), ("Command and settings", "config"), ("Training", "training")):
+        if key in notes:
+            parts += [f"## {title}\n", *_lines(notes[key]), ""]
+    if "fusion" in notes:
+        parts += ["## On persons the fusion was not fitted on (pseudo-fakes)\n", *_fusion(notes["fusion"]), ""]
+    for told in notes.get("outside", []):
+        parts += _outside(told)
+    if "fails" in notes:
+        parts += ["## Where it fails\n", *[f"- {line}" for line in notes["fails"]], ""]
+    return "\n".join(parts) + "\n"
+
+
+def _network(model: Model) -> str:
+    if model.network is None:
+        return "Network: not trained in this model; its cue abstains and every report says so"
+    return f"Network: `{model.network.name}`, a timm backbone over aligned crops with a temporal head"
+
+
+def _lines(value: Any, *, prefix: str = "- ") -> list[str]:
+    if isinstance(value, dict):
+        return [
+            f"{prefix}{k}: {v if not isinstance(v, dict) else ', '.join(f'{a} {b}' for a, b in v.items())}"
+            for k, v in value.items()
+        ]
+    return [f"{prefix}{v}" for v in (value if isinstance(value, list) else [value])]
+
+
+def _fusion(told: dict[str, Any]) -> list[str]:
+    n = told["examples"]
+    best = sorted(told["auc_of_one_column"].items(), key=lambda kv: -abs(kv[1] - 0.5))[:10]
+    return [
+        f"{n['real']} real and {n['fake']} made clips of {n['persons']} persons; AUC {told['auc_held_out']:.3f}.\n",
+        "| kind of pseudo-fake | AUC |",
+        "| --- | --- |",
+        *[f"| {k} | {v:.3f} |" for k, v in told["auc_by_kind"].items()],
+        "",
+        "| column alone (0.5 says nothing; below, fakes have less) | AUC |",
+        "| --- | --- |",
+        *[f"| {k} | {v:.3f} |" for k, v in best],
+    ]
+
+
+def _outside(told: dict[str, Any]) -> list[str]:
+    """One outside test as a section: ``title``, ``metrics`` {name: {value, low, high}}, ``by_method`` {name: {fakes,
+    auc}}, ``control``."""
+    rows = [f"| {k} | {v['value']:.3f} | {v['low']:.3f} to {v['high']:.3f} |" for k, v in told["metrics"].items()]
+    methods = [f"| {k} | {v['fakes']} | {v['auc']:.3f} |" for k, v in told.get("by_method", {}).items()]
+    return [
+        f"## {told['title']}\n",
+        told.get("text", ""),
+        "",
+        "| metric | value | 95 % by person |",
+        "| --- | --- | --- |",
+        *rows,
+        "",
+        "| generator | fakes | AUC |",
+        "| --- | --- | --- |",
+        *methods,
+        "",
+    ]
