@@ -21,6 +21,8 @@ from facewitness.provenance.inert import visible
 
 STILL_WIDTH_PX = 480
 LONGEST_TEXT = 4000
+MOST_CUES = 8
+"""Cues shown of a face before the rest is folded away."""
 LABEL_KEYS = (
     "method",
     "target_id",
@@ -40,7 +42,7 @@ LABEL_KEYS = (
 @cache
 def environment() -> Any:
     """The Jinja environment of the templates in ``assets``: everything is escaped unless it was made here."""
-    from jinja2 import Environment, PackageLoader, ChainableUndefined
+    from jinja2 import ChainableUndefined, Environment, PackageLoader
 
     environment = Environment(
         loader=PackageLoader("facewitness.dashboard", "assets"),
@@ -106,15 +108,26 @@ def face_view(row: Mapping[str, Any], duration: float) -> dict[str, Any]:
     cues = []
     for key, cue in (face.get("cues") or {}).items():
         cue = whole(CueResult, cue) or {}
-        cues.append({**cue, "key": key, "name": words.cue_name(key), "sparks": _sparks(cue.get("trace"), duration)})
+        sparks = _sparks(cue.get("trace"), duration)
+        cues.append({**cue, "key": key, "name": words.cue_name(key), "sparks": sparks, "source": _source(key)})
     cues.sort(key=lambda c: (not c.get("used"), -abs(_log(c.get("likelihood_ratio")))))
     return {
         **face,
         "word": words.word(words.VERDICTS, face.get("verdict")),
-        "cue_rows": cues,
+        "cue_rows": [c for c in cues if c["used"]][:MOST_CUES],
+        "cues_more": [c for c in cues if c["used"]][MOST_CUES:],
+        "cues_silent": [c for c in cues if not c["used"]],
         "segments": segments,
         "chart": charts.timeline(score, duration, title="Score over time") if score else "",
     }
+
+
+@cache
+def _source(key: str) -> str:
+    """Where the idea of a cue comes from, where the detector's registry knows it."""
+    from facewitness.detector.cues import list_cues
+
+    return next((f"Source: {c.source}" for c in list_cues() if c.name == key), "")
 
 
 def _log(ratio: float | None) -> float:

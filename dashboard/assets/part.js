@@ -4,7 +4,7 @@
 const TAGS = new Set(("div span p b i h1 h2 h3 h4 ol ul li dl dt dd table thead tbody tr th td code pre br details summary output figure " +
   "figcaption img button svg g path line rect circle text title").split(" "));
 const ATTRIBUTES = new Set(("class title alt colspan role aria-label aria-hidden viewbox width height x y x1 x2 y1 y2 cx cy r rx d text-anchor type " +
-  "data-t data-e data-go").split(" "));
+  "data-t data-e data-go open").split(" "));
 
 const clean = (node) => {
   for (const child of [...node.children]) {

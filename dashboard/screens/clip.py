@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from facewitness.detector.engine.store import DECISIONS, Store
 from facewitness.errors import FacewitnessError
 from facewitness.files import cache_dir
 
+CUE_LANES = 3
 DECISION_WORDS = {
     "confirm": "Confirm: manipulated",
     "reject": "Reject: not manipulated",
@@ -76,24 +78,41 @@ def watch(clip: ReportClip, face: Mapping[str, Any] | None) -> None:
         row={**row, "faces": [face] if face else []},
         traces=clip.traces,
     )
+    more = cue_lanes(face) if face else []
     spots = [*compare.stretches([shown]), *compare.reason_spots(row)]
     spots.sort(key=lambda s: (s["start_s"], s["end_s"]))
-    compare.players([shown], key="clip", segments=spots, more_lanes=cue_lanes(face) if face else ())
+    compare.players([shown], key="clip", segments=spots, more_lanes=more)
 
 
 def cue_lanes(face: Mapping[str, Any]) -> list[Lane]:
-    """One lane per cue that kept a trace; its quantities that fit on one axis together."""
-    found = []
-    for key, cue in (face.get("cues") or {}).items():
-        trace = cue.get("trace") or {}
-        series = [
-            Series(role="plain", label=name.replace("_", " "), t_s=trace["t_s"], values=values)
-            for name, values in trace.items()
-            if name != "t_s" and isinstance(values, list) and len(values) == len(trace.get("t_s") or [])
-        ]
-        if series:
-            found.append(Lane(name=words.cue_name(key), unit=str(cue.get("unit") or ""), series=series[:3]))
-    return found
+    """Lanes of the chosen cues that kept a trace, by default those that count most; up to three quantities a lane."""
+    cues = {k: c for k, c in (face.get("cues") or {}).items() if (c.get("trace") or {}).get("t_s")}
+    if not cues:
+        return []
+    weight = {
+        k: abs(log(c["likelihood_ratio"])) if c.get("used") and c.get("likelihood_ratio") else 0
+        for k, c in cues.items()
+    }
+    order = sorted(cues, key=lambda k: -weight[k])
+    chosen = st.multiselect(
+        "Cues under the picture",
+        order,
+        default=order[:CUE_LANES],
+        format_func=words.cue_name,
+        key=f"cues-{face.get('track')}",
+    )
+    return [_cue_lane(key, cues[key]) for key in chosen]
+
+
+def _cue_lane(key: str, cue: Mapping[str, Any]) -> Lane:
+    trace = cue["trace"]
+    series = [
+        Series(role="plain", label=name.replace("_", " "), t_s=trace["t_s"], values=values)
+        for name, values in trace.items()
+        if name != "t_s" and isinstance(values, list) and len(values) == len(trace["t_s"])
+    ]
+    said = words.likelihood(cue.get("likelihood_ratio")) if cue.get("used") else "abstains"
+    return Lane(name=words.cue_name(key), unit=said, series=series[:3])
 
 
 def stored_traces(row: Mapping[str, Any], track: int) -> Traces | None:
