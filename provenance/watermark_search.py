@@ -3,6 +3,7 @@ check them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,7 @@ from facewitness.provenance.watermark import (
     waves_of,
 )
 
-GRID = 96
+GRID = 72
 """Samples of the shorter side at which frames are kept: four a cycle of the finest wave."""
 RGB_TO_CB = (-0.168736, -0.331264, 0.5)
 """BT.601, full range."""
@@ -33,8 +34,12 @@ SHORTEST_S = 1.5
 """Less video than this cannot be told from its own motion."""
 CLIP_LEVELS = 4.0
 """Changes beyond this many grey levels of Cb are motion, not the mark (its peaks are about 5)."""
-SCALES = tuple(float(s) for s in np.exp(np.arange(-0.42, 0.4201, 0.012)))
-"""Pattern sizes tried after 1: 0.66 to 1.52 in steps of 1.2 %, a quarter of the finest wave over half a picture."""
+STEP = 0.016
+"""Sizes tried differ by this share: a quarter of the finest wave over half a picture."""
+SHAPES = ((3 / 4, 1), (1, 3 / 4), (9 / 16, 1), (1, 9 / 16), (4 / 3, 1), (1, 4 / 3), (16 / 9, 1), (1, 16 / 9))
+"""Pictures pressed from one usual shape into another: height and width of the pattern."""
+SYNC_GROUPS = (4, 7, 10, 13, 16)
+"""Rings of frequencies (their lower edges) whose reliability is judged apart, by the known waves among them."""
 SYNC_POWER = 18.0
 """Least power of the known waves over the chance mean: noise passes once in e^18 positions."""
 CANDIDATES = 4
@@ -53,7 +58,8 @@ class _Window:
 @dataclass(frozen=True, order=True)
 class _Position:
     power: float
-    scale: float
+    scale: tuple[float, float]
+    """Height and width of the pattern relative to an untouched video."""
     mirrored: bool
     y: float
     x: float
@@ -134,13 +140,21 @@ def _demodulate(window: _Window) -> NDArray[np.complex64]:
     return z / (unrest + 0.05 + np.median(unrest))
 
 
-def _fold(z: NDArray[np.complex64], scale: float, mirrored: bool) -> NDArray[np.complex64]:
-    """Resample so that a pattern of size ``scale`` gets its nominal period, and add up all periods: (96, 96)
-    complex."""
+@cache
+def _scales() -> tuple[tuple[float, float], ...]:
+    """Sizes of the pattern to try: both sides alike from 0.5 to 1.62, one side alone from 0.66 to 1.52, and usual
+    shapes."""
+    both = np.exp(np.arange(-0.69, 0.485, STEP)).tolist()
+    one = np.exp(np.arange(-0.416, 0.417, STEP)).tolist()
+    return tuple([(s, s) for s in both] + [(s, 1.0) for s in one] + [(1.0, s) for s in one] + list(SHAPES))
+
+
+def _fold(z: NDArray[np.complex64], scale: tuple[float, float], mirrored: bool) -> NDArray[np.complex64]:
+    """Resample so that a pattern of this size gets its nominal period, and add up all periods: (72, 72) complex."""
     parts = np.ascontiguousarray(z[:, ::-1] if mirrored else z).view(np.float32).reshape(*z.shape, 2)
-    height, width = (max(8, round(n / scale)) for n in z.shape)
-    shift = (1 / scale - 1) / 2
-    matrix = np.array([[1 / scale, 0, shift], [0, 1 / scale, shift]])
+    height, width = (max(8, round(n / s)) for n, s in zip(z.shape, scale, strict=True))
+    sy, sx = (1 / s for s in scale)
+    matrix = np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2]])
     parts = np.asarray(cv2.warpAffine(parts, matrix, (width, height), flags=cv2.INTER_LINEAR), np.float32)
     out = np.zeros((GRID, GRID, 2), np.float32)
     for top in range(0, height, GRID):
@@ -150,65 +164,72 @@ def _fold(z: NDArray[np.complex64], scale: float, mirrored: bool) -> NDArray[np.
     return out.view(np.complex64)[..., 0]
 
 
-def _spectrum(z: NDArray[np.complex64], waves: Waves, scale: float, mirrored: bool) -> NDArray[np.complex64]:
+def _spectrum(
+    z: NDArray[np.complex64], waves: Waves, scale: tuple[float, float], mirrored: bool
+) -> NDArray[np.complex64]:
     """(N,) the waves' coefficients over what is usual at their frequency: noise has a mean square of one."""
     values = fft.fft2(_fold(z, scale, mirrored))[waves.fy, waves.fx]
-    ring = np.hypot(waves.fy, waves.fx).astype(int)
-    power = np.bincount(ring, np.abs(values) ** 2) / np.maximum(np.bincount(ring), 1)
-    return (values / np.sqrt(power[ring] + 1e-12)).astype(np.complex64)
+    power = np.bincount(waves.ring, np.abs(values) ** 2) / np.maximum(np.bincount(waves.ring), 1)
+    return (values / np.sqrt(power[waves.ring] + 1e-12)).astype(np.complex64)
 
 
-def _peaks(z: NDArray[np.complex64], waves: Waves, scale: float, mirrored: bool) -> list[_Position]:
-    """The best position of the known waves at one scale."""
+def _peak(z: NDArray[np.complex64], waves: Waves, scale: tuple[float, float], mirrored: bool) -> _Position:
+    """The best position of the known waves at one size."""
     values = _spectrum(z, waves, scale, mirrored)
     known = waves.known
     plane = np.zeros((GRID, GRID), np.complex64)
     plane[waves.fy[known], waves.fx[known]] = values[known] * waves.phase[known].conj()
     power = np.abs(fft.ifft2(plane)) ** 2 * (GRID**4 / known.sum())
     y, x = np.unravel_index(int(power.argmax()), power.shape)
-    return [_Position(float(power[y, x]), scale, mirrored, float(y), float(x))]
+    return _Position(float(power[y, x]), scale, mirrored, float(y), float(x))
 
 
-def _power_at(values: NDArray[np.complex64], waves: Waves, y: float, x: float) -> tuple[float, complex]:
-    known = waves.known
-    ramp = np.exp(2j * np.pi * (waves.fy[known] * y + waves.fx[known] * x) / GRID)
-    total = (values[known] * waves.phase[known].conj() * ramp).sum()
-    return float(abs(total) ** 2 / known.sum()), complex(total)
+def _aligned(values: NDArray[np.complex64], waves: Waves, at: _Position) -> NDArray[np.complex64]:
+    """(N,) the coefficients turned back to the position and freed of the key's phases."""
+    ramp = np.exp(2j * np.pi * (waves.fy * at.y + waves.fx * at.x) / GRID)
+    return (values * waves.phase.conj() * ramp).astype(np.complex64)
 
 
 def _refine(z: NDArray[np.complex64], waves: Waves, at: _Position) -> tuple[_Position, NDArray[np.complex64]]:
-    """Climb to the exact scale and position."""
-    best, values = at, _spectrum(z, waves, at.scale, at.mirrored)
+    """Climb to the exact size and position; the position and the coefficients there."""
+    values = _spectrum(z, waves, at.scale, at.mirrored)
     best = _climb(values, waves, at)
-    for step in (0.006, 0.003):
-        for factor in (1 - step, 1 + step):
-            scale = best.scale * factor
+    for step in (STEP / 2, STEP / 4, STEP / 8):
+        for fy, fx in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1)):
+            factors = 1 + fy * step, 1 + fx * step
+            scale = best.scale[0] * factors[0], best.scale[1] * factors[1]
             other = _spectrum(z, waves, scale, at.mirrored)
-            there = _climb(other, waves, _Position(0.0, scale, at.mirrored, best.y / factor, best.x / factor))
+            start = _Position(0.0, scale, at.mirrored, best.y / factors[0], best.x / factors[1])
+            there = _climb(other, waves, start)
             if there.power > best.power:
                 best, values = there, other
     return best, values
 
 
 def _climb(values: NDArray[np.complex64], waves: Waves, at: _Position) -> _Position:
+    """The strongest position within three quarters of a sample."""
+    known = waves.known
+    turned = values[known] * waves.phase[known].conj()
+    fy, fx = waves.fy[known] * (2j * np.pi / GRID), waves.fx[known] * (2j * np.pi / GRID)
     best = at
-    for step in (0.5, 0.25):
-        for dy in (-step, 0.0, step):
-            for dx in (-step, 0.0, step):
-                power, _ = _power_at(values, waves, at.y + dy, at.x + dx)
-                if power > best.power:
-                    best = _Position(power, at.scale, at.mirrored, at.y + dy, at.x + dx)
+    for step in (0.5, 0.25, 0.125):
+        offsets = np.array([-step, 0.0, step])
+        rows, columns = np.exp(np.outer(at.y + offsets, fy)), np.exp(np.outer(at.x + offsets, fx))
+        power = np.abs((rows * turned) @ columns.T) ** 2 / known.sum()
+        i, j = np.unravel_index(int(power.argmax()), power.shape)
+        if power[i, j] > best.power:
+            best = _Position(float(power[i, j]), at.scale, at.mirrored, at.y + offsets[i], at.x + offsets[j])
         at = best
     return best
 
 
 def _read_window(window: _Window, waves: Waves, key: bytes) -> WatermarkMatch | None:
-    """Try the untouched geometry first, then all scales and both sides."""
+    """Try the untouched geometry first, then all sizes and both sides."""
     z = _demodulate(window)
-    plain = _peaks(z, waves, 1.0, False)[0]
+    plain = _peak(z, waves, (1.0, 1.0), False)
     if plain.power >= SYNC_POWER and (match := _read(z, waves, key, plain, window)):
         return match
-    found = [_peaks(z, waves, scale, mirrored)[0] for scale in SCALES for mirrored in (False, True)]
+    found = [_peak(z, waves, scale, mirrored) for scale in _scales() for mirrored in (False, True)]
     for position in sorted(found, reverse=True)[:CANDIDATES]:
         if position.power >= SYNC_POWER and (match := _read(z, waves, key, position, window)):
             return match
@@ -216,10 +237,11 @@ def _read_window(window: _Window, waves: Waves, key: bytes) -> WatermarkMatch | 
 
 
 def _read(z: NDArray[np.complex64], waves: Waves, key: bytes, at: _Position, window: _Window) -> WatermarkMatch | None:
+    """Add up the votes for each coded bit, decode, and check."""
     at, values = _refine(z, waves, at)
-    _, total = _power_at(values, waves, at.y, at.x)
-    ramp = np.exp(2j * np.pi * (waves.fy * at.y + waves.fx * at.x) / GRID) * (np.conj(total) / abs(total))
-    votes = (values * waves.phase.conj() * ramp).real
+    aligned = _aligned(values, waves, at)
+    total = aligned[waves.known].sum()
+    votes = (aligned * (np.conj(total) / abs(total))).real * _reliability(aligned, waves, total)
     data = ~waves.known
     soft = np.bincount(waves.bit[data], votes[data]).astype(np.float64)
     bits = convolution.decode(soft)
@@ -232,3 +254,14 @@ def _read(z: NDArray[np.complex64], waves: Waves, key: bytes, at: _Position, win
         payload=payload, distance=wrong, strength=at.power, scale=at.scale, mirrored=at.mirrored,
         start_s=window.start_s, end_s=window.end_s,
     )  # fmt: skip
+
+
+def _reliability(aligned: NDArray[np.complex64], waves: Waves, total: complex) -> NDArray[np.float64]:
+    """(N,) weight of each wave's vote: signal over noise of the known waves in its group of rings (maximum ratio
+    combining)."""
+    group = np.searchsorted(SYNC_GROUPS, waves.ring, side="right") - 1
+    known = waves.known
+    agreement = (aligned[known] * (np.conj(total) / abs(total))).real
+    count = np.bincount(group[known], minlength=len(SYNC_GROUPS))
+    coherence = np.clip(np.bincount(group[known], agreement, len(SYNC_GROUPS)) / np.maximum(count, 1), 0.05, 0.97)
+    return (coherence / (1 - coherence**2))[group]
