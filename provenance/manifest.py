@@ -20,6 +20,8 @@ KINDS = {"ai-generated": TRAINED, "ai-edited": COMPOSITE, "captured": CAPTURE}
 REPORT = "report"
 """A kind for what an analyst wrote about a file."""
 DATA_DRIVEN = SOURCE_TYPE + "dataDrivenMedia"
+TRANSCODED = "transcoded"
+"""A kind for footage that was cut, resized or encoded again and nothing else, such as the reals of a data set."""
 LABEL_ASSERTION = "org.facewitness.label"
 SOURCES_ASSERTION = "org.facewitness.sources"
 REPORT_ASSERTION = "org.facewitness.report"
@@ -85,12 +87,14 @@ class ManifestSpec:
 
     def __post_init__(self) -> None:
         """Refuse what would make a manifest that says something else than meant."""
-        if self.kind not in KINDS and self.kind != REPORT:
+        if self.kind not in (*KINDS, REPORT, TRANSCODED):
             raise UsageError(f"{self.kind!r} is no kind of content; choose one of {', '.join(KINDS)}.")
         if self.training is not None and self.training not in TRAINING_USES:
             raise UsageError(f"{self.training!r} says nothing of training; choose one of {', '.join(TRAINING_USES)}.")
         if sum(i.relationship == "parentOf" for i in self.ingredients) > 1:
             raise UsageError("a file has at most one parent; name the others as components or inputs.")
+        if self.kind == TRANSCODED and not self.parent:
+            raise UsageError("what was only encoded again needs the file it was made from as parent.")
         if self.kind == "captured" and self.parent:
             raise UsageError("what was opened from another file was not captured; sign it as an edit.")
         for name in (*self.assertions, *self.action_parameters):
@@ -162,6 +166,8 @@ def _actions(spec: ManifestSpec) -> list[dict[str, Any]]:
     if not parents:
         return [{"action": "c2pa.created", "digitalSourceType": KINDS.get(spec.kind, DATA_DRIVEN), **main}]
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": parents}}
+    if spec.kind == TRANSCODED:
+        return [opened, {"action": "c2pa.transcoded", **main}]
     return [opened, {"action": "c2pa.edited", "digitalSourceType": KINDS[spec.kind], **main}]
 
 
