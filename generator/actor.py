@@ -14,7 +14,7 @@ from facewitness.errors import UnreadableInputError
 from facewitness.files import sha256_file, to_json, whole_file, write_text
 from facewitness.generator.bank import FullFrames, load_squares
 from facewitness.generator.performance import Performance
-from facewitness.generator.shapes import Shapes
+from facewitness.generator.shapes import Shapes, shapes_of
 from facewitness.generator.square import FaceSquare
 from facewitness.generator.synthesis import Finish, Refine, Synthesiser
 
@@ -24,7 +24,6 @@ FILES = {
     "weights": "weights.safetensors",
     "squares": "squares.mp4",
     "frames": "frames.mp4",
-    "shapes": "shapes.npz",
     "performance": "performance.npz",
     "texture": "texture.npz",
     "preview": "preview.png",
@@ -68,8 +67,7 @@ class Actor:
     @cached_property
     def shapes(self) -> Shapes:
         """Shapes of the stored frames, in the square's pixels."""
-        with np.load(self.path / FILES["shapes"], allow_pickle=False) as stored:
-            return Shapes(mesh=stored["mesh"].astype(np.float32), irises=stored["irises"].astype(np.float32))
+        return self.square.shapes(shapes_of(self.performance))
 
     @cached_property
     def performance(self) -> Performance:

@@ -10,10 +10,14 @@ from facewitness.faces import landmarks as lm
 from facewitness.generator.render import interpolate, rasterise
 from facewitness.generator.retrieve import Choice
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.warp import grid, held, pull, shell_triangles, shells, warp_map
+from facewitness.generator.warp import grid, pull, shells, warp_map
 
 REACH_CM = {"mouth": (0.2, 1.7), "right_eye": (0.25, 0.9), "left_eye": (0.25, 0.9)}
 """Distance from lips or lids at which a region begins to give way to the canvas, and at which it is gone."""
+
+
+IRIS_DEAD, IRIS_MOST = 0.04, 0.18
+"""In widths of the eye: a smaller misplacement of the iris is noise and left alone; more than so much is never mended."""
 
 
 @cache
@@ -127,10 +131,9 @@ def _iris_shift(
         int(np.clip(round(float(y)), 0, here.shape[0] - 1)), int(np.clip(round(float(x)), 0, here.shape[1] - 1))
     ]
     shift = source_iris - nearest
-    most = 0.18 * length
     size = float(np.linalg.norm(shift))
-    if size > most:
-        shift = shift * (most / size)
+    wanted = min(max(size - IRIS_DEAD * length, 0.0), IRIS_MOST * length)
+    shift = shift * (wanted / max(size, 1e-6))
     return ((horizontal * vertical)[..., None] * shift).astype(np.float32)
 
 

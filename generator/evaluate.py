@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from facewitness.faces import landmarks as lm
 from facewitness.generator.metrics import Score, face_mask, fine_energy, psnr
+from facewitness.generator.motion import Reader, correlations
 from facewitness.generator.retrieve import Choice
 from facewitness.generator.shapes import Shapes
 from facewitness.generator.synthesis import Finish, Made1, Refine, Synthesiser
@@ -65,21 +65,26 @@ def held_out_figures(
 ) -> tuple[dict[str, float], list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]]:  # fmt: skip
     """Self-reenactment of the part held out, from the rest of the footage alone.
 
-    Gives PSNR, SSIM and sharpness (see ``metrics.Score.row``), the correlation of mouth and lid openings with the truth, and
-    (real, made) pairs for the eye.
+    Gives PSNR, SSIM and sharpness (see ``metrics.Score.row``), the correlation of what mouth, lids and gaze do with the truth
+    (``r_mouth`` ...), and (real, made) pairs for the eye.
     """
     synthesiser = Synthesiser(squares[:holdout_from], shapes[:holdout_from], texture, refine=refine, finish=finish)
     wanted = shapes[holdout_from:]
     choices = synthesiser.plan(wanted)
     score, pairs = Score(squares.shape[1]), []
+    reader, true_motion, made_motion = Reader(), [], []
     pairs_of = max(1, most // 2)
     starts = np.unique(np.linspace(0, max(len(wanted) - 2, 0), pairs_of).astype(int))
     for start in starts:
         for k, made in enumerate(made_at(synthesiser, wanted, choices, slice(start, start + 2))):
             truth = squares[holdout_from + start + k]
-            score.add(made.picture, truth, wanted.mesh[start + k], follows=k == 1)
+            mesh = wanted.mesh[start + k]
+            score.add(made.picture, truth, mesh, follows=k == 1)
+            true_motion.append(reader(truth, mesh))
+            made_motion.append(reader((made.picture + 0.5).astype(np.uint8), mesh))
         pairs.append((np.asarray(truth), (made.picture + 0.5).astype(np.uint8)))
-    return {k: round(v, 3) for k, v in score.row().items()}, pairs
+    figures = score.row() | correlations(true_motion, made_motion)
+    return {k: round(v, 3) for k, v in figures.items()}, pairs
 
 
 def made_at(synthesiser: Synthesiser, wanted: Shapes, choices: dict[str, Choice], at: slice) -> list[Made1]:
@@ -94,6 +99,3 @@ def preview(pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]], most: int 
     """A sheet of held-out frames: real above, made below."""
     chosen = [pairs[k] for k in np.unique(np.linspace(0, len(pairs) - 1, most).astype(int))]
     return np.concatenate([np.concatenate([p[row] for p in chosen], axis=1) for row in (0, 1)], axis=0)
-
-
-assert lm.POINTS == 468

@@ -1,6 +1,5 @@
 """From a video to what an actor is made of: one followed face, its square, its shapes and performance, checked for use."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from facewitness.faces import track_video
 from facewitness.faces.types import FaceTrack
 from facewitness.files import sha256_file
 from facewitness.generator.performance import Performance
-from facewitness.generator.shapes import Shapes, smoothed
+from facewitness.generator.reconstruct.model import pick
+from facewitness.generator.shapes import Shapes, shapes_of
 from facewitness.generator.square import FaceSquare, find_square
 from facewitness.media import probe
 from facewitness.media.types import VideoInfo
@@ -64,9 +64,9 @@ def prepare(video: Path, *, size: int, max_seconds: float | None = None, progres
         )
     if seconds < ADVISED_SECONDS:
         notes.append(f"only {seconds:.0f} s of footage: mouth shapes and poses that are not in it will look borrowed.")
-    shapes = shapes_of(track)[kept]
-    square = find_square(shapes, info.width, info.height, size)
     performance = pick(reconstruct(track), kept)
+    shapes = shapes_of(performance)
+    square = find_square(shapes, info.width, info.height, size)
     return Footage(
         video=video, info=info, sha256=sha256_file(video), kept=kept, square=square, shapes=square.shapes(shapes),
         performance=performance, notes=tuple(notes + _range_notes(performance)),
@@ -89,11 +89,6 @@ def the_face(tracks: list[FaceTrack], video: Path) -> FaceTrack:
     return first
 
 
-def shapes_of(track: FaceTrack) -> Shapes:
-    """A track's mesh and irises, smoothed a little over time, gaps filled; pixels of the full frame."""
-    return Shapes(mesh=smoothed(track.mesh), irises=smoothed(track.irises[:, :, lm.IRIS_CENTRE]))
-
-
 def usable(track: FaceTrack) -> tuple[NDArray[np.int64], list[str]]:
     """The frames of the longest shot in which the face is seen, and what was left out."""
     present = track.present
@@ -113,15 +108,6 @@ def usable(track: FaceTrack) -> tuple[NDArray[np.int64], list[str]]:
     if (~present).any():
         notes.append(f"the face was not seen in {(~present).mean():.0%} of the frames; they are left out.")
     return kept, notes
-
-
-def pick(performance: Performance, frames: NDArray[np.int64]) -> Performance:
-    """The same performance at some of its frames."""
-    over_time = ("pts", "rotation", "translation", "expression", "lids", "gaze", "confidence", "illumination")
-    values = {name: getattr(performance, name) for name in over_time}
-    return dataclasses.replace(
-        performance, **{name: value[frames] for name, value in values.items() if value is not None}
-    )
 
 
 def _range_notes(performance: Performance) -> list[str]:

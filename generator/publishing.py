@@ -46,6 +46,8 @@ class Made:
     sha256: str = ""
     manifest_sha256: str = ""
     ledger_entry: int = 0
+    notes: tuple[str, ...] = ()
+    """What was limited while making it, one sentence each."""
 
 
 def label_path(video: Path) -> Path:

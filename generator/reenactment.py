@@ -15,12 +15,15 @@ from facewitness.generator.actor import FILES, Actor
 from facewitness.generator.label import Label
 from facewitness.generator.performance import Performance
 from facewitness.generator.publishing import Made, publish
-from facewitness.generator.shapes import Shapes
+from facewitness.generator.shapes import shapes_of
 from facewitness.generator.synthesis import Synthesiser
 from facewitness.progress import track as progress_bar
 
 TAKE = ("head", "expression", "gaze", "lids")
 """What is taken from the driver where nothing else is asked."""
+ANGLES = ("yaw", "pitch", "roll")
+BEYOND_DEG = 12.0
+"""The head may turn this much further than the footage shows; warping hides no more."""
 
 
 def reenact(
@@ -43,6 +46,7 @@ def reenact(
         driver_performance(driver, face=driver_face, progress=progress) if isinstance(driver, Path) else driver
     )
     wanted = transfer(performance, actor.performance, take, mode)
+    wanted, notes = within_reach(wanted, actor)
     rate = probe(path).frame_rate if path else _rate(performance)
     label = Label(
         method=method, target_id=actor.name, driver_id=path.stem if path else "performance", taken=tuple(take),
@@ -57,6 +61,7 @@ def reenact(
         ingredients=_ingredients(path), audio_from=path,
         description=f"{actor.name} reenacted by facewitness" + (f", driven by {path.name}" if path else ""),
     )  # fmt: skip
+    made = dataclasses.replace(made, notes=tuple(notes))
     if compare and path:
         side_by_side(path, made, out.with_stem(out.stem + "-compare"))
     return made
@@ -77,13 +82,37 @@ def driver_performance(video: Path, *, face: int = 0, progress: bool = False) ->
     return reconstruct(tracks[face])
 
 
-def shapes_of_performance(performance: Performance, actor: Actor) -> Shapes:
-    """A performance's mesh and irises in the pixels of the actor's square."""
-    from facewitness.generator.reconstruct import project, project_irises
+def within_reach(wanted: Performance, actor: Actor) -> tuple[Performance, list[str]]:
+    """Limit head angles to little more than the footage shows, softly, and say so in one sentence for each."""
+    from facewitness.generator.reconstruct import angles_deg, from_angles_deg
 
-    irises = np.asarray(project_irises(performance))[:, :, 0, :2]
-    shapes = Shapes(mesh=project(performance).astype(np.float32), irises=irises.astype(np.float32))
-    return actor.square.shapes(shapes)
+    angles = np.array(angles_deg(wanted.rotation), np.float64)
+    seen = np.array(angles_deg(actor.performance.rotation))
+    notes = []
+    for k, name in enumerate(ANGLES):
+        low, high = np.percentile(seen[:, k], [1, 99]) + [-BEYOND_DEG, BEYOND_DEG]
+        limited = _soft_limit(angles[:, k], low, high, BEYOND_DEG / 2)
+        beyond = float((np.abs(limited - angles[:, k]) > 1.0).mean())
+        if beyond > 0:
+            notes.append(
+                f"{name} was limited in {beyond:.0%} of the frames: the footage shows {low + BEYOND_DEG:.0f} to "
+                f"{high - BEYOND_DEG:.0f} degrees, up to {BEYOND_DEG:.0f} more can be shown."
+            )
+        angles[:, k] = limited
+    if not notes:
+        return wanted, []
+    return dataclasses.replace(wanted, rotation=np.asarray(from_angles_deg(angles), np.float32)), notes
+
+
+def _soft_limit(values: NDArray[np.float64], low: float, high: float, soft: float) -> NDArray[np.float64]:
+    """Values inside are kept; from ``soft`` before a limit on they approach it without a corner."""
+
+    def over(excess: NDArray[np.float64]) -> NDArray[np.float64]:
+        return soft * np.tanh(np.maximum(excess, 0) / soft)
+
+    top, bottom = high - soft, low + soft
+    out = np.where(values > top, top + over(values - top), values)
+    return np.where(out < bottom, bottom - over(bottom - out), out)
 
 
 def render(
@@ -95,7 +124,7 @@ def render(
     stored = actor.full_frames()
     square = actor.square
     try:
-        for made in maker.frames(shapes_of_performance(performance, actor), allowed=allowed):
+        for made in maker.frames(square.shapes(shapes_of(performance)), allowed=allowed):
             first, second, mix = made.canvas
             behind = stored[first]
             if mix > 0 and second != first:

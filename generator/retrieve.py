@@ -19,6 +19,10 @@ JUMP = {"canvas": 1.2, "mouth": 0.05, "right_eye": 0.04, "left_eye": 0.04}
 """Price of a jump, in the units of each region's cost (squared distances of ``features``)."""
 FADE = {"canvas": 5, "mouth": 2, "right_eye": 2, "left_eye": 2}
 """Frames a jump is faded over, before and after it."""
+LIDS_WEIGHT = 10.0
+"""Millimetres that a wholly closed eye is away from an open one, in the cost of an eye."""
+GAZE_WEIGHT = 15.0
+"""Millimetres that a radian of gaze counts for."""
 NEVER = np.float32(1e9)
 CHUNK = 512
 """Frames decided at once; a look ahead of the same order keeps seams from showing."""
@@ -49,16 +53,22 @@ def features(shapes: Shapes, region: str, *, like: Shapes | None = None) -> NDAr
         gap = shapes.mouth[:, None] * 10 * 0.5
         flat += [lips.reshape(len(shapes), -1) * 0.5, gap]
     elif region != "canvas":
-        side = REGIONS.index(region) - 2
-        lids = list(lm.EYES[side])
-        opening = shapes.local[:, lids, :2] * (10 / np.sqrt(len(lids)))
-        opening = opening - opening.mean(1, keepdims=True)
-        flat += [
-            opening.reshape(len(shapes), -1) * 0.5,
-            shapes.local_irises[:, side] * 30,
-            shapes.openings[:, side, None] * 15,
-        ]
+        flat += _eye(shapes, REGIONS.index(region) - 2)
     return np.ascontiguousarray(np.concatenate(flat, axis=1), np.float32)
+
+
+def _eye(shapes: Shapes, side: int) -> list[NDArray[np.float32]]:
+    """Outline of the lids, closure and gaze of one eye; the last two from the performance where it is known.
+
+    The mesh network hardly closes its lids; the closure that the performance knows comes from the eye network.
+    """
+    lids = list(lm.EYES[side])
+    outline = shapes.local[:, lids, :2] * (10 / np.sqrt(len(lids)))
+    outline = outline - outline.mean(1, keepdims=True)
+    parts = [outline.reshape(len(shapes), -1) * 0.3]
+    if shapes.lids is None or shapes.gaze is None:
+        return [*parts, shapes.local_irises[:, side] * 30, shapes.openings[:, side, None] * 15]
+    return [*parts, shapes.lids[:, side, None] * LIDS_WEIGHT, shapes.gaze[:, side] * GAZE_WEIGHT]
 
 
 def costs(wanted: NDArray[np.float32], stored: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.faces import landmarks as lm
+from facewitness.generator.performance import Performance
 
 _STILL = sorted(
     {*lm.FACE_OVAL[:10], *lm.FACE_OVAL[-9:], *lm.NOSE_BRIDGE, lm.NOSE_BASE, lm.GLABELLA, lm.NOSE_RIGHT, lm.NOSE_LEFT}
@@ -22,6 +23,10 @@ class Shapes:
     """(T, 468, 3) x right, y down, z away, all in pixels."""
     irises: NDArray[np.float32]
     """(T, 2, 2) centre of the person's right and left iris."""
+    lids: NDArray[np.float32] | None = None
+    """(T, 2) closure of the right and left eye, 0 open to 1 closed, where a performance says it."""
+    gaze: NDArray[np.float32] | None = None
+    """(T, 2, 2) yaw and pitch of each eye in the head frame, radians, where a performance says it."""
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -29,7 +34,9 @@ class Shapes:
 
     def __getitem__(self, frames: slice | NDArray) -> "Shapes":
         """The same for some of the frames."""
-        return Shapes(mesh=self.mesh[frames], irises=self.irises[frames])
+        lids = None if self.lids is None else self.lids[frames]
+        gaze = None if self.gaze is None else self.gaze[frames]
+        return Shapes(mesh=self.mesh[frames], irises=self.irises[frames], lids=lids, gaze=gaze)
 
     def moved(self, origin: tuple[float, float], scale: float) -> "Shapes":
         """The same in a picture that was cut at pixel ``origin`` (x, y) and then resized by ``scale``.
@@ -42,7 +49,7 @@ class Shapes:
         mesh *= np.float32(scale)
         mesh[..., :2] -= np.float32(0.5)
         irises = (self.irises - first) * np.float32(scale) - np.float32(0.5)
-        return Shapes(mesh=mesh, irises=irises.astype(np.float32))
+        return Shapes(mesh=mesh, irises=irises.astype(np.float32), lids=self.lids, gaze=self.gaze)
 
     @cached_property
     def head(self) -> NDArray[np.float32]:
@@ -87,13 +94,13 @@ class Shapes:
         return np.linalg.norm(self.local[:, lm.LIP_UPPER_INNER] - self.local[:, lm.LIP_LOWER_INNER], axis=-1)
 
 
-def smoothed(values: NDArray[np.float32], frames: float = 0.8) -> NDArray[np.float32]:
-    """A short Gaussian over time (axis 0) that takes the tracker's jitter and leaves the motion; NaN gaps are filled."""
-    from scipy.ndimage import gaussian_filter1d
+def shapes_of(performance: Performance) -> Shapes:
+    """Where a performance puts mesh and irises, in pixels of its camera's picture.
 
-    flat = values.reshape(len(values), -1).astype(np.float64)
-    known = np.isfinite(flat).all(1)
-    if not known.all():
-        rows = np.arange(len(flat))
-        flat = np.stack([np.interp(rows, rows[known], column[known]) for column in flat.T], axis=1)
-    return gaussian_filter1d(flat, frames, axis=0, mode="nearest").reshape(values.shape).astype(np.float32)
+    Stored frames and wanted ones both go through the model: what it gets wrong of a person cancels in the difference.
+    """
+    from facewitness.generator.reconstruct import project, project_irises
+
+    irises = np.asarray(project_irises(performance), np.float32)[:, :, lm.IRIS_CENTRE]
+    mesh = project(performance).astype(np.float32)
+    return Shapes(mesh=mesh, irises=irises, lids=performance.lids, gaze=performance.gaze)

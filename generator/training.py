@@ -132,7 +132,6 @@ def _store(footage: Footage, out: Path) -> NDArray[np.uint8]:
                 done += 1
             if frame.index >= last:
                 break
-    actors.save_arrays(out / FILES["shapes"], mesh=footage.shapes.mesh.astype(np.float32), irises=footage.shapes.irises)
     save_performance(footage.performance, out / FILES["performance"])
     return squares
 

@@ -1,0 +1,69 @@
+"""``facewitness actor``: train an actor from footage, or show its card."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def train(
+    video: Annotated[Path, typer.Argument(help="Footage of one person in one shot; 20 s or more are best.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the actor.")],
+    rights: Annotated[
+        str, typer.Option(help="Who consented to, or licensed, the footage, in a sentence. Needed.")
+    ] = "",
+    minutes: Annotated[float, typer.Option(help="Wall-clock minutes, footage reading included.")] = 5.0,
+    size: Annotated[int, typer.Option(help="Pixels of the face's square, at most.")] = 256,
+    preset: Annotated[str, typer.Option(help="fast | paper.")] = "fast",
+    device: Annotated[str, typer.Option(help="auto | cpu | cuda.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    max_seconds: Annotated[float | None, typer.Option(help="Use only the beginning of the footage.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the actor (the file's name otherwise).")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Train an actor: follow the face, remember the footage, train its network against the clock, judge it."""
+    from facewitness.generator import train_actor
+
+    actor = train_actor(
+        video, out, rights=rights, minutes=minutes, size=size, preset=preset, device=device, seed=seed,
+        max_seconds=max_seconds, name=name, progress=not json,
+    )  # fmt: skip
+    _show(actor.card, out, json)
+
+
+@app.command()
+def info(
+    actor: Annotated[Path, typer.Argument(help="Folder of an actor.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Show an actor's card: rights, footage, poses seen, and how near its frames come to footage it never saw."""
+    from facewitness.generator import load_actor
+
+    _show(load_actor(actor).card, actor, json)
+
+
+def _show(card: dict[str, Any], folder: Path, json: bool) -> None:
+    from facewitness.files import to_json
+
+    if json:
+        typer.echo(to_json({"path": str(folder), **card}))
+        return
+    held, poses = card["held_out"], card["poses"]
+    lines = [
+        f"{card['name']}   {folder}",
+        f"  rights      {card['rights']}",
+        f"  footage     {card['source']['file']}, {card['source']['seconds']:.1f} s, {card['frames']} frames of "
+        f"{card['frame']['width']}x{card['frame']['height']}, face square of {card['square']['side']} px at {card['size']} px",
+        f"  training    {card['training']['steps']} steps in {card['training']['seconds']:.0f} s ({card['seconds']:.0f} s in all), "
+        f"network used at {card['finish']['strength']:.0%}",
+        f"  held out    PSNR face {held['psnr_face']:.1f}, mouth {held['psnr_mouth']:.1f}, eyes {held['psnr_eyes']:.1f}, head "
+        f"{held['psnr_head']:.1f} dB; SSIM face {held['ssim_face']:.3f}; fine detail {held['fine']:.2f} of the footage's",
+        f"  motion      mouth r {held['r_mouth']}, lids r {held['r_lids']}, gaze r {held['r_gaze']} "
+        "(truth against made, on frames held out)",
+        "  seen        " + ", ".join(f"{k} {low:g} to {high:g}" for k, (low, high) in poses.items()),
+    ]  # fmt: skip
+    lines += [f"  note        {note}" for note in card["notes"]]
+    typer.echo("\n".join(lines))
