@@ -68,8 +68,9 @@ def reconstruct(track: FaceTrack) -> Performance:
     sure = _frontal(pose)
     opened, closed = eye.lid_range(opening, sure)
     lids = eye.lid_closure(opening, opened, closed)
-    irises = seen.irises - eye.corner_shift(seen, shape, pose, camera, sure & (lids.max(1) < 0.4))[:, :, None]
-    eyeballs = _eyeballs(irises, shape, pose, camera, sure & (lids.max(1) < 0.4))
+    wide = sure & (lids.max(1) < 0.4)
+    irises = seen.irises - eye.corner_shift(seen, shape, eye_centres(shape), pose, camera, wide)[:, :, None]
+    eyeballs = _eyeballs(irises, shape, pose, camera, wide)
     gaze = _gaze(irises[:, :, 0], eyeballs, pose, camera, lids)
     identity = Identity(
         neutral=shape.astype(np.float32),

@@ -21,6 +21,9 @@ BLINKED = 0.5
 CORNER_SHARE = 0.75
 """How far the eyeball follows the eye's corners, as the iris model sees them, rather than the rigid head: they share the
 crop and therefore the error. Chosen on six real clips by agreement with a third tracker."""
+CORNER_LEAK = (0.31, 0.18)
+"""How far the iris model drags the corners along with the iris, x and y: its own error, measured on rendered eyes that
+turn (bench/known_truth.py) and undone."""
 EYE_DEPTH_CM = 0.95
 """The eyeball's centre lies this far behind the middle of the line between the corners."""
 IRIS_BIAS = 1.0
@@ -119,13 +122,27 @@ def iris_radius_cm(irises: NDArray, centres: NDArray, pose: Pose, camera: Camera
 
 
 def corner_shift(
-    track: FaceTrack, shape: NDArray, pose: Pose, camera: Camera, good: NDArray
+    track: FaceTrack, shape: NDArray, centres: NDArray, pose: Pose, camera: Camera, good: NDArray
 ) -> NDArray[np.float64]:
-    """(T, 2, 2) pixels by which each eye's corners lie beside where the rigid head has them, less the clip's median."""
-    points = shape @ np.swapaxes(pose.rotation, 1, 2) + pose.translation[:, None]
-    rigid = points[..., :2] / points[..., 2:] * camera.focal_px + [(camera.width - 1) / 2, (camera.height - 1) / 2]
-    shift = np.empty((len(points), 2, 2))
+    """(T, 2, 2) pixels by which each eye lies beside where the rigid head has it, less the median of the ``good`` frames.
+
+    Told by the eye's corners; what of their movement follows the iris rather than the eye is taken out. ``shape`` (468, 3)
+    and ``centres`` (2, 3) of the eyeballs are centimetres in the head frame.
+    """
+
+    def picture(points: NDArray) -> NDArray:
+        turned = points @ np.swapaxes(pose.rotation, 1, 2) + pose.translation[:, None]
+        return turned[..., :2] / turned[..., 2:] * camera.focal_px + [(camera.width - 1) / 2, (camera.height - 1) / 2]
+
+    ahead = np.array([0, 0, EYEBALL_RADIUS_CM * IRIS_DEPTH])
+    rigid, straight = picture(shape), picture(centres - ahead)
+    shift = np.empty((len(rigid), 2, 2))
     for eye, corners in enumerate(lm.EYE_CORNERS):
         shift[:, eye] = track.eyes[:, eye, CONTOUR_CORNERS].mean(1) - rigid[:, corners].mean(1)
-    usual = np.median(shift[good] if good.any() else shift, axis=0)
-    return CORNER_SHARE * (shift - usual)
+    turned = track.irises[:, :, 0] - straight
+    use = good if good.any() else np.ones(len(shift), bool)
+    shift -= np.median(shift[use], axis=0)
+    turned = turned - np.median(turned[use], axis=0)
+    # iris = eye's own shift + turn, corners = shift + leak * turn; and the iris has moved by the shift as well
+    leak = np.array(CORNER_LEAK)
+    return CORNER_SHARE * (shift - leak * turned) / (1 - leak * CORNER_SHARE)

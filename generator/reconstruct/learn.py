@@ -27,6 +27,8 @@ FRAMES_A_CLIP = 400
 MAX_YAW_DEG = 30.0
 MIN_FRAMES = 40
 MIN_FACE_PX = 90
+POSE_RIDGE = 0.05
+"""Ridge of the regression on pose, in units of (10 degrees) squared: heads that hardly turn tell nothing."""
 MIRROR_SIGN = np.array([-1.0, 1, 1])
 
 
@@ -71,7 +73,18 @@ def movements(track: FaceTrack) -> tuple[NDArray, NDArray] | None:
     part = _pick(track, at)
     opening = eye_opening(part, head, pose, camera)
     shape = neutral_shape(head[frontal], np.ones(int(frontal.sum())))
-    return (head - shape)[frontal], opening[frontal]
+    return _without_pose((head - shape)[frontal], angles_deg(pose.vectors)[frontal]), opening[frontal]
+
+
+def _without_pose(offsets: NDArray, angles: NDArray) -> NDArray:
+    """Offsets (n, 468, 3) less what a line and a parabola in yaw, pitch, roll (n, 3) explain: the tracker's own error with
+    pose, not the face's movement. Regularised, because faces also move when heads do."""
+    a = (angles - np.median(angles, 0)) / 10
+    x = np.concatenate([a, a[:, :2] ** 2 - (a[:, :2] ** 2).mean(0)], 1)
+    flat = offsets.reshape(len(offsets), -1)
+    moved = flat - flat.mean(0)
+    slope = np.linalg.solve(x.T @ x + np.eye(x.shape[1]) * POSE_RIDGE * len(x), x.T @ moved)
+    return (flat - x @ slope).reshape(offsets.shape)
 
 
 def _pick(track: FaceTrack, at: NDArray) -> FaceTrack:
@@ -166,24 +179,25 @@ def measured(offsets: NDArray) -> dict[str, NDArray]:
     z = lambda *i: offsets[:, list(i), 2].mean(1)  # noqa: E731
     width = x(lm.MOUTH_LEFT) - x(lm.MOUTH_RIGHT)
     corners = -(y(lm.MOUTH_LEFT, lm.MOUTH_RIGHT) - y(lm.LIP_UPPER_OUTER, lm.LIP_LOWER_OUTER))
+    brow = lambda *i: -(y(*i) - y(33, 133, 362, 263))  # noqa: E731
     return {
-        "jaw_open": y(lm.CHIN, 175, 199) - y(lm.NOSE_BASE),
+        "jaw_open": 0.6 * (y(14) - y(13)) + 0.4 * (y(17, 152) - y(lm.NOSE_BASE)),
         "jaw_left": x(lm.CHIN, 175, 199, 200),
         "jaw_forward": -z(lm.CHIN, 175, 199),
         "mouth_open": y(14) - y(13),
-        "smile": width / 2 + corners,
+        "smile": width / 2 + (z(lm.MOUTH_LEFT, lm.MOUTH_RIGHT) - z(0, 17)) / 2 - y(lm.MOUTH_LEFT, lm.MOUTH_RIGHT),
         "smile_right": -x(lm.MOUTH_RIGHT) - y(lm.MOUTH_RIGHT),
         "smile_left": x(lm.MOUTH_LEFT) - y(lm.MOUTH_LEFT),
         "frown": -corners,
-        "pucker": -width - z(lm.LIP_UPPER_OUTER, lm.LIP_LOWER_OUTER),
+        "pucker": -(x(lm.MOUTH_INNER_LEFT) - x(lm.MOUTH_INNER_RIGHT)),
         "mouth_left": x(lm.MOUTH_LEFT, lm.MOUTH_RIGHT, 0, 17),
         "upper_lip_raise": -(y(13, 82, 312) - y(lm.NOSE_BASE)),
         "lower_lip_drop": y(14, 87, 317) - y(lm.CHIN),
-        "brow_up": -y(*lm.RIGHT_BROW, *lm.LEFT_BROW),
-        "brow_up_right": -y(*lm.RIGHT_BROW),
-        "brow_up_left": -y(*lm.LEFT_BROW),
-        "brow_inner_up": -y(107, 336, 66, 296),
-        "brow_down": y(*lm.RIGHT_BROW, *lm.LEFT_BROW) + (x(107, 66) - x(336, 296)) / 2,
+        "brow_up": brow(*lm.RIGHT_BROW, *lm.LEFT_BROW),
+        "brow_up_right": brow(*lm.RIGHT_BROW),
+        "brow_up_left": brow(*lm.LEFT_BROW),
+        "brow_inner_up": brow(107, 336, 66, 296),
+        "brow_down": -brow(*lm.RIGHT_BROW, *lm.LEFT_BROW) + (x(107, 66) - x(336, 296)) / 2,
         "cheek_puff": (x(425, 411, 376) - x(205, 187, 147)) - z(205, 425),
         "nose_sneer": -y(lm.NOSE_LEFT, lm.NOSE_RIGHT, 98, 327),
         "eye_wide": -y(159, 386) + y(145, 374),

@@ -75,11 +75,25 @@ def lid_opening(points: NDArray) -> NDArray:
     return np.stack(out, -1)
 
 
+LID_MEETING = 0.9
+"""Lids meet this far down from the upper one: the lower lid hardly moves (Doane, Am. J. Ophthalmology 1980)."""
+
+
 def lid_fields(identity: Identity) -> NDArray[np.float32]:
-    """(2, 468, 3) movement in centimetres of this person's face while the right, left eye closes fully."""
+    """(2, 468, 3) movement in centimetres of this person's face while the right, left eye closes fully.
+
+    The lids' edges of this person meet; the skin around follows as the basis learned it.
+    """
     b = basis()
-    scale = lid_opening(identity.neutral) / b.lid_gap
-    return b.lids * scale.astype(np.float32)[:, None, None]
+    neutral = np.asarray(identity.neutral, np.float32)
+    scale = lid_opening(neutral) / b.lid_gap
+    out = b.lids * scale.astype(np.float32)[:, None, None]
+    for eye in (0, 1):
+        upper, lower = list(lm.LIDS_UPPER[eye]), list(lm.LIDS_LOWER[eye])
+        gap = neutral[lower] - neutral[upper]
+        out[eye, upper] = LID_MEETING * gap
+        out[eye, lower] = (LID_MEETING - 1) * gap
+    return out
 
 
 def head_mesh(identity: Identity, expression: NDArray, lids: NDArray) -> NDArray[np.float32]:
