@@ -1,4 +1,5 @@
-"""Controlled forgeries: the same performance with exactly one thing changed, by degree. Pure functions over performances.
+"""Controlled forgeries: the same performance with exactly one thing changed, by degree. Pure functions over
+performances.
 
 Degree 0 changes nothing. What a detector answers, plotted over the degree, tells what it responds to.
 
@@ -217,7 +218,8 @@ def _repeated(count: int, degree: float, rng: np.random.Generator) -> NDArray[np
 
 
 def _dropped(count: int, degree: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Frames left out at random; what follows moves up, and the last stretch is walked back so that the length stays."""
+    """Frames left out at random; what follows moves up, and the last stretch is walked back so that the length
+    stays."""
     kept = np.flatnonzero(rng.random(count) >= degree)
     kept = kept if len(kept) else np.arange(count)
     return np.concatenate([kept, kept[::-1][1:], kept])[:count] if len(kept) > 1 else np.zeros(count, np.int64)

@@ -1,6 +1,7 @@
 """The labels of a dataset: one row a clip, the same in ``labels.parquet`` and ``labels.csv``, in an order of their own.
 
-Rows are sorted by clip id and hold nothing of when or where they were made, so the same recipe, seed and actors give the
+Rows are sorted by clip id and hold nothing of when or where they were made, so the same recipe, seed and actors give
+the
 same bytes, but for the columns of ``HASHES``: a signature is never made twice alike.
 """
 

@@ -1,4 +1,5 @@
-"""Recipes: one TOML file says what a dataset is made of. Every key is checked, and an unknown one names its nearest neighbour."""
+"""Recipes: one TOML file says what a dataset is made of. Every key is checked, and an unknown one names its nearest
+neighbour."""
 
 import dataclasses
 import difflib
@@ -37,7 +38,8 @@ class FootageSpec:
     list: str = ""
     """CSV with the columns ``file`` and, where known, ``person_id`` and ``rights``; relative to the recipe."""
     layout: str = ""
-    """Read ``folder`` as this layout (``ffpp``, ``celebdf``, ``dfdc`` ...); its fakes come along as they are labelled."""
+    """Read ``folder`` as this layout (``ffpp``, ``celebdf``, ``dfdc`` ...); its fakes come along as they are
+    labelled."""
     samples: tuple[str, ...] = ()
     """Names of sample actors."""
     seconds: float = 12.0
@@ -91,7 +93,8 @@ class MethodSpec:
     """One way of making fakes, over all stretches."""
 
     name: str
-    """``reenactment``, ``expression_only``, ``gaze_only``, ``lids_only``, ``mouth_only``, ``pose_only``, ``self_reenactment``."""
+    """``reenactment``, ``expression_only``, ``gaze_only``, ``lids_only``, ``mouth_only``, ``pose_only``,
+    ``self_reenactment``."""
     each: int = 1
     """Fakes of each stretch, with different drivers."""
     mode: str = "relative"

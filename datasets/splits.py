@@ -10,8 +10,6 @@ import numpy as np
 from facewitness.datasets.labels import SPLITS, Clip
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
-DUPLICATE_SIMILARITY = 0.8
-"""Mean similarity of fingerprints over their overlap from which two clips count as the same footage."""
 
 
 class Groups:
@@ -99,8 +97,8 @@ def leaks(clips: Sequence[Clip]) -> list[str]:
     return [f"{what} is in {' and '.join(sorted(parts))}." for what, parts in sorted(seen.items()) if len(parts) > 1]
 
 
-def near_duplicates(prints: Mapping[str, Any], *, threshold: float = DUPLICATE_SIMILARITY) -> list[set[str]]:
-    """Sets of names whose fingerprints (``provenance.fingerprint.Fingerprint``) show the same stretch of the same footage."""
+def near_duplicates(prints: Mapping[str, Any]) -> list[set[str]]:
+    """Sets of names whose fingerprints (``provenance.fingerprint.Fingerprint``) show the same footage."""
     from facewitness.provenance.fingerprint_search import FingerprintIndex
 
     index, groups, names = FingerprintIndex(), Groups(), sorted(prints)
@@ -108,7 +106,7 @@ def near_duplicates(prints: Mapping[str, Any], *, threshold: float = DUPLICATE_S
         index.add(number, np.rint(prints[name].starts_s * 1000).astype(np.int64), prints[name].vectors)
     for number, name in enumerate(names):
         if len(prints[name]):
-            same = index.find(prints[name], limit=20, threshold=threshold)
+            same = index.find(prints[name], limit=20)
             groups.join([name, *(names[m.seq] for m in same if m.seq != number)])
     sets: dict[str, set[str]] = defaultdict(set)
     for name in names:

@@ -127,8 +127,9 @@ def _filled(clips: list[Clip], folder: Path, layout: Layout) -> list[Clip]:
             filled.append(clip)
             continue
         says_split = clip.split and other.split in (*layout.splits, "")
-        said = {"label": clip.label, **({"split": clip.split} if says_split else {})}
-        filled.append(replace(other, **{k: v for k, v in said.items() if k in known}))
+        label = clip.label if "label" in known else other.label
+        split = clip.split if says_split and "split" in known else other.split
+        filled.append(replace(other, label=label, split=split))
     return filled
 
 

@@ -39,7 +39,8 @@ def read(folder: Path) -> list[Clip]:
             clips.append(
                 Clip(
                     clip_id=f"celebdf-{home}-{path.stem}", path=where, label=label, target_id=target, driver_id=driver,
-                    method=METHOD if label == FAKE else "", split="test" if where in listed else "train", source=path.name,
+                    method=METHOD if label == FAKE else "", split="test" if where in listed else "train",
+                    source=path.name,
                 )
             )  # fmt: skip
     return clips
@@ -54,7 +55,8 @@ def _test_list(folder: Path) -> dict[str, str]:
 
 
 def write(clips: Sequence[Clip], dataset: Path, out: Path) -> list[Clip]:
-    """Lay the clips out with numbered persons; ``val`` counts as training in the list, as Celeb-DF has only two parts."""
+    """Lay the clips out with numbered persons; ``val`` counts as training in the list, as Celeb-DF has only two
+    parts."""
     persons = {p: f"id{n}" for n, p in enumerate(sorted({c.target_id for c in clips} | {c.driver_id for c in clips}))}
     count: dict[str, int] = {}
     lines, moved = [], []

@@ -1,6 +1,7 @@
 """DeeperForensics-1.0 (Jiang et al., CVPR 2020): source videos by actor, fakes ``<target>_<actor>`` by way of making.
 
-``source_videos/<actor>/...``, ``manipulated_videos/<method>/<target>_<actor>.mp4``, ``lists/splits/{train,val,test}.txt``.
+``source_videos/<actor>/...``, ``manipulated_videos/<method>/<target>_<actor>.mp4``,
+``lists/splits/{train,val,test}.txt``.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,8 @@ def read(folder: Path) -> list[Clip]:
         target, _, actor = plain_name(path.stem).partition("_")
         clips.append(
             Clip(
-                clip_id=f"deeperforensics-{slug(method)}-{path.stem}", path=relative(path, folder), label=FAKE, method=method,
+                clip_id=f"deeperforensics-{slug(method)}-{path.stem}", path=relative(path, folder), label=FAKE,
+                method=method,
                 target_id=f"deeperforensics-{target}", driver_id=f"deeperforensics-{actor or target}",
                 split=split.get(path.name, ""), source=path.name,
             )

@@ -1,6 +1,8 @@
-"""DeepfakeBench (Yan et al., NeurIPS 2023): JSON of frame lists, {dataset: {label: {split: {compression: {video: ...}}}}}.
+"""DeepfakeBench (Yan et al., NeurIPS 2023): JSON of frame lists, {dataset: {label: {split: {compression: {video:
+...}}}}}.
 
-Only FaceForensics++ has the level of compressions there; other sets go from split to video. Labels end in ``real`` or name a
+Only FaceForensics++ has the level of compressions there; other sets go from split to video. Labels end in ``real``
+or name a
 method. Exported frames are PNG files of the clips, evenly spread, below ``frames/``.
 """
 
@@ -67,7 +69,8 @@ def read(folder: Path) -> list[Clip]:
             clips.append(
                 Clip(
                     clip_id=slug(f"{dataset}-{label}-{compression}-{video}"), path=home, label=REAL if real else FAKE,
-                    method="" if real else label, target_id=f"{dataset}-{target}", driver_id=f"{dataset}-{driver or target}",
+                    method="" if real else label, target_id=f"{dataset}-{target}",
+                    driver_id=f"{dataset}-{driver or target}",
                     split=SPLIT_NAMES.get(split, ""), frames=len(frames), source=video,
                     crf=int(compression[1:]) if compression[1:].isdigit() else -1,
                 )

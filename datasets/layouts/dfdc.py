@@ -50,7 +50,8 @@ def read(folder: Path) -> list[Clip]:
             person = f"dfdc-{Path(entry.get('original') or name).stem}"
             clips.append(
                 Clip(
-                    clip_id=f"dfdc-{metadata.parent.name}-{Path(name).stem}", path=relative(metadata.parent / name, folder),
+                    clip_id=f"dfdc-{metadata.parent.name}-{Path(name).stem}", path=relative(metadata.parent / name,
+                    folder),
                     label=label, method=METHOD if label == FAKE else "", target_id=person, driver_id=person,
                     split=SPLIT_NAMES.get(str(entry.get("split", "")), ""), source=name,
                 )

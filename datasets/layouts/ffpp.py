@@ -1,6 +1,7 @@
 """FaceForensics++ (Rössler et al., ICCV 2019): numbered originals, ``<target>_<source>`` fakes by method and quality.
 
-``original_sequences/youtube/<c>/videos/NNN.mp4``, ``manipulated_sequences/<Method>/<c>/videos/NNN_MMM.mp4``, masks under
+``original_sequences/youtube/<c>/videos/NNN.mp4``, ``manipulated_sequences/<Method>/<c>/videos/NNN_MMM.mp4``, masks
+under
 ``manipulated_sequences/<Method>/masks/videos``, ``splits/{train,val,test}.json`` with pairs of numbers.
 """
 

@@ -78,7 +78,8 @@ def write(clips: Sequence[Clip], dataset: Path, out: Path) -> list[Clip]:
     files = "".join(f"  - split: {s}\n    path: data/{s}/**\n" for s in SPLIT_NAMES.values() if s in rows)
     write_text(
         out / "README.md",
-        f"---\ntask_categories:\n- video-classification\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n\n"
+        "---\ntask_categories:\n- video-classification\nconfigs:\n- config_name: default\n  data_files:\n"
+        f"{files}---\n\n"
         f"{len(moved)} clips exported by facewitness; `label` is real or fake.\n",
     )
     return moved
