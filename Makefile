@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-EXTRAS ?= dev,ray
+EXTRAS ?= dev,ray,postgres,second-opinion
 STAMP := $(VENV)/.installed
 
 .PHONY: demo test lint bench screenshots clean env
