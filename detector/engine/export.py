@@ -31,7 +31,7 @@ def export_rows(store: Store, to: Path, *, where: str = "", overwrite: bool = Fa
     if to.suffix not in writers:
         raise UsageError(f"results are exported as .csv, .parquet or .jsonl, not as {to.suffix or to.name!r}.")
     with whole_file(to, overwrite=overwrite) as part:
-        return writers[to.suffix](store.rows(where=where), part)
+        return writers[to.suffix](store.rows_by_path(where=where), part)
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from facewitness.detector.engine.fetch import name_of, remote_signature
 from facewitness.detector.engine.pool import Budget, Task, WorkerPool, default_workers, failed_row
+from facewitness.detector.engine.prints import NearLinker, taken
 from facewitness.detector.engine.scanner import Scanner, default_scanner
 from facewitness.detector.engine.sources import Signature, find_clips, signature_of, text_of
 from facewitness.detector.engine.store import Store, now, open_store
@@ -120,6 +121,8 @@ def scan_paths(
                 assert clip.row is not None
                 counts.take(clip.row, clip.reused)
                 yield clip.row
+            if run.printed:
+                NearLinker(store).link(run.printed)
             store.note("scan finished", clips=counts.clips, scanned=counts.scanned, reused=counts.reused)
     finally:
         runner.close()
@@ -147,6 +150,8 @@ class Run:
         self.resume, self.retry = resume, retry
         self.model = _model(scanner)
         self.before = store.last_number()
+        self.printed: list[str] = []
+        """Keys whose fingerprints are new and not linked yet."""
         self.twins: dict[str, list[Clip]] = {}
         """Clips that wait for another of the same content, by key."""
 
@@ -236,6 +241,13 @@ class Run:
 
     def settle(self, clip: Clip, row: dict[str, Any]) -> None:
         """Take the row of a clip from the engine: store it, and give it to the twins."""
+        print_ = taken(row)
+        self._settle(clip, row)
+        if print_ and clip.sha256 and not clip.reused:
+            self.store.add_fingerprint(clip.key, print_)
+            self.printed.append(clip.key)
+
+    def _settle(self, clip: Clip, row: dict[str, Any]) -> None:
         if clip.uri and row.get("sha256") and not clip.sha256:
             self._arrived(clip, row)
             return

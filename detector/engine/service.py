@@ -10,10 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from facewitness.detector.engine.pool import Budget, WorkerPool, default_workers
+from facewitness.detector.engine.prints import NearLinker
 from facewitness.detector.engine.scan import Clip, Run
 from facewitness.detector.engine.scanner import Scanner, default_scanner
 from facewitness.detector.engine.sources import signature_of, text_of
-from facewitness.detector.engine.store import jobs, now, open_store
+from facewitness.detector.engine.store import now, open_store
+from facewitness.detector.engine.tables import jobs
 from facewitness.errors import FacewitnessError
 
 QUEUED, RUNNING, DONE = "queued", "running", "done"
@@ -169,6 +171,10 @@ class ScanService:
         for task, row in pool.wait():
             run.settle(working.pop(task.seq), row)
         self._settle(held)
+        if run.printed:
+            self._linker = getattr(self, "_linker", None) or NearLinker(self.store)
+            self._linker.link(run.printed)
+            run.printed.clear()
 
     def _settle(self, held: list[_Work]) -> None:
         """Mark the jobs done whose clips have rows; what was uploaded for them is deleted."""

@@ -18,95 +18,25 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from facewitness.detector.engine.sources import text_of
+from facewitness.detector.engine.tables import (
+    connect,
+    fingerprints,
+    log,
+    near,
+    places,
+    prepare,
+    results,
+    reviews,
+)
 from facewitness.errors import FacewitnessError, UsageError
 
 FILE_NAME = "results.sqlite"
-SCHEMA_VERSION = 1
 RETRIED = ("error", "timeout")
 """States that a scan with ``retry`` tries again."""
 CHUNK = 400
 """Keys asked for in one statement."""
 DECISIONS = ("confirm", "reject", "escalate", "note")
 GENESIS = "0" * 64
-
-meta = sa.MetaData()
-results = sa.Table(
-    "results", meta,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("key", sa.String(80), nullable=False),
-    sa.Column("model", sa.String(80), nullable=False),
-    sa.Column("configuration", sa.String(16), nullable=False),
-    sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("sha256", sa.String(64)),
-    sa.Column("path", sa.Text, nullable=False),
-    sa.Column("status", sa.String(16), nullable=False),
-    sa.Column("verdict", sa.String(16)),
-    sa.Column("p_fake", sa.Float),
-    sa.Column("duration_s", sa.Float),
-    sa.Column("width", sa.Integer),
-    sa.Column("height", sa.Integer),
-    sa.Column("seconds", sa.Float),
-    sa.Column("error", sa.Text),
-    sa.Column("scanned_at", sa.String(32), nullable=False),
-    sa.Column("row", sa.LargeBinary, nullable=False),
-    sa.UniqueConstraint("key", "model", "configuration", "attempt"),
-    sa.Index("by_verdict", "verdict", "p_fake"),
-    sa.Index("by_score", "p_fake"),
-    sa.Index("by_status", "status"),
-    sa.Index("by_time", "scanned_at"),
-    sa.Index("by_path", "path"),
-)  # fmt: skip
-places = sa.Table(
-    "places", meta,
-    sa.Column("name", sa.LargeBinary, primary_key=True),
-    sa.Column("signature", sa.Text, nullable=False),
-    sa.Column("sha256", sa.String(64), nullable=False),
-    sa.Index("by_content", "sha256"),
-)  # fmt: skip
-log = sa.Table(
-    "log", meta,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("at", sa.String(32), nullable=False),
-    sa.Column("who", sa.Text, nullable=False),
-    sa.Column("what", sa.String(32), nullable=False),
-    sa.Column("details", sa.Text, nullable=False),
-    sa.Column("previous", sa.String(64), nullable=False),
-    sa.Column("hash", sa.String(64), nullable=False, unique=True),
-)  # fmt: skip
-reviews = sa.Table(
-    "reviews", meta,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("result", sa.Integer, sa.ForeignKey("results.id"), nullable=False, index=True),
-    sa.Column("decision", sa.String(16), nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
-    sa.Column("author", sa.Text, nullable=False),
-    sa.Column("at", sa.String(32), nullable=False),
-)  # fmt: skip
-fingerprints = sa.Table(
-    "fingerprints", meta,
-    sa.Column("key", sa.String(80), primary_key=True),
-    sa.Column("data", sa.LargeBinary, nullable=False),
-)  # fmt: skip
-near = sa.Table(
-    "near", meta,
-    sa.Column("one", sa.String(80), primary_key=True),
-    sa.Column("other", sa.String(80), primary_key=True),
-    sa.Column("distance", sa.Float, nullable=False),
-)  # fmt: skip
-jobs = sa.Table(
-    "jobs", meta,
-    sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("path", sa.LargeBinary, nullable=False),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("owner", sa.String(64), nullable=False),
-    sa.Column("uploaded", sa.Boolean, nullable=False),
-    sa.Column("state", sa.String(16), nullable=False, index=True),
-    sa.Column("result", sa.Integer),
-    sa.Column("submitted_at", sa.String(32), nullable=False),
-    sa.Column("finished_at", sa.String(32)),
-)  # fmt: skip
-
-ONLY_ADDED = ("results", "log", "reviews")
 
 
 def open_store(where: Path | str, *, read_only: bool = False) -> "Store":
@@ -161,11 +91,10 @@ class Store:
         self.url, self.path, self.read_only = url, path, read_only
         self._lock = threading.RLock()
         try:
-            self._engine = _engine(url, path, read_only)
+            self._engine = connect(url, path, read_only)
             self._connection = self._engine.connect()
             if not read_only:
-                meta.create_all(self._connection)
-                self._guard()
+                prepare(self._connection)
                 self._connection.commit()
         except ModuleNotFoundError as e:
             raise UsageError("PostgreSQL needs one more package: pip install 'facewitness[postgres]'.") from e
@@ -185,17 +114,6 @@ class Store:
         self._connection.close()
         self._engine.dispose()
 
-    def _guard(self) -> None:
-        """Triggers that keep what may only be added from being changed (in PostgreSQL, grant a role INSERT alone)."""
-        if self._engine.dialect.name != "sqlite":
-            return
-        for table in ONLY_ADDED:
-            for verb in ("UPDATE", "DELETE"):
-                self._connection.exec_driver_sql(
-                    f"CREATE TRIGGER IF NOT EXISTS {table}_{verb} BEFORE {verb} ON {table} "
-                    f"BEGIN SELECT RAISE(ABORT, '{table} are only ever added'); END"
-                )
-
     def _insert(self, table: sa.Table) -> Any:
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
         return dialect.insert(table)
@@ -214,9 +132,12 @@ class Store:
     def read(self, statement: Any) -> list[Any]:
         """The rows of a statement that reads."""
         with self._lock:
-            found = self._connection.execute(statement).all()
-            self._connection.rollback()
-            return list(found)
+            try:
+                return list(self._connection.execute(statement).all())
+            except sa.exc.SQLAlchemyError as e:
+                raise UsageError(f"the results at {self.path or self.url} cannot be read ({_first_line(e)}).") from e
+            finally:
+                self._connection.rollback()
 
     # results ---------------------------------------------------------------------------------------------------
 
@@ -289,6 +210,20 @@ class Store:
                 return
             last = page[-1][0]
 
+    def rows_by_path(self, *, where: str = "") -> Iterator[dict[str, Any]]:
+        """Every stored row in the order of its path, which does not depend on which worker was faster."""
+        path, number = "", 0
+        while True:
+            later = sa.or_(results.c.path > path, sa.and_(results.c.path == path, results.c.id > number))
+            chosen = sa.select(results.c.id, results.c.path, results.c.row).where(later)
+            chosen = chosen.order_by(results.c.path, results.c.id).limit(500)
+            page = self.read(chosen.where(sa.text(f"({where})")) if where else chosen)
+            for id_, _, data in page:
+                yield {"result": id_, **unpack(data)}
+            if not page:
+                return
+            number, path, _ = page[-1]
+
     def row(self, number: int) -> dict[str, Any] | None:
         """The row of one result."""
         found = self.read(sa.select(results.c.row).where(results.c.id == number))
@@ -341,18 +276,35 @@ class Store:
             values = {"one": min(one, other), "other": max(one, other), "distance": distance}
             self.write(self._insert(near).values(**values).on_conflict_do_nothing())
 
+    def add_fingerprint(self, key: str, data: bytes) -> None:
+        """Keep the fingerprint of a key's content: int8 rows of 128, one a second."""
+        self.write(self._insert(fingerprints).values(key=key, data=data).on_conflict_do_nothing())
+
+    def fingerprints(self, keys: set[str] | None = None) -> Iterator[tuple[str, bytes]]:
+        """Stored fingerprints, of ``keys`` or all, in the order of their keys."""
+        last = ""
+        chosen = sa.select(fingerprints).order_by(fingerprints.c.key).limit(1000)
+        if keys is not None and len(keys) <= CHUNK:
+            chosen = chosen.where(fingerprints.c.key.in_(keys))
+        while page := self.read(chosen.where(fingerprints.c.key > last)):
+            for key, data in page:
+                if keys is None or key in keys:
+                    yield key, bytes(data)
+            last = page[-1][0]
+
     def near_to(self, number: int) -> list[dict[str, Any]]:
         """Results whose clips look like that of result ``number``, the nearest first: ``{result, path, distance}``."""
-        key = sa.select(results.c.key).where(results.c.id == number).scalar_subquery()
-        other = sa.case((near.c.one == key, near.c.other), else_=near.c.one).label("other")
-        linked = sa.select(other, near.c.distance).where(sa.or_(near.c.one == key, near.c.other == key)).subquery()
-        newest = sa.select(sa.func.max(results.c.id)).where(results.c.key == linked.c.other).scalar_subquery()
-        chosen = (
-            sa.select(results.c.id, results.c.path, linked.c.distance)
-            .join(linked, results.c.id == newest)
-            .order_by(linked.c.distance)
+        found = self.read(sa.select(results.c.key).where(results.c.id == number))
+        key = found[0][0] if found else ""
+        linked = self.read(
+            sa.select(near).where(sa.or_(near.c.one == key, near.c.other == key)).order_by(near.c.distance)
         )
-        return [{"result": r[0], "path": r[1], "distance": r[2]} for r in self.read(chosen)]
+        told = []
+        for one, other, distance in linked:
+            same = results.c.key == (other if one == key else one)
+            latest = sa.select(results.c.id, results.c.path).where(same).order_by(results.c.id.desc()).limit(1)
+            told += [{"result": r[0], "path": r[1], "distance": distance} for r in self.read(latest)]
+        return told
 
     # where files are ---------------------------------------------------------------------------------------------
 
@@ -438,40 +390,16 @@ def read_rows(where: Path | str) -> Iterator[dict[str, Any]]:
             yield {**row, "reviews": store.reviews_of(row["result"])}
 
 
-def _engine(url: str, path: Path | None, read_only: bool) -> sa.Engine:
-    if path is None:
-        return sa.create_engine(url)
-    mode = "ro" if read_only else "rwc"
-    name = path.absolute().as_uri().removeprefix("file://")
-    engine = sa.create_engine(
-        f"sqlite:///file:{name}?mode={mode}&uri=true",
-        connect_args={"timeout": 60, "check_same_thread": False, "isolation_level": None},
-        poolclass=sa.pool.StaticPool,
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def _settings(connection: Any, _record: Any) -> None:
-        if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA cache_size=-64000")
-        if read_only:
-            connection.execute("PRAGMA query_only=ON")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-    return engine
-
-
 def _chained(previous: str, entry: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps([previous, entry], sort_keys=True).encode()).hexdigest()
 
 
 def _not_writable(where: Path | str, error: Exception) -> FacewitnessError:
-    why = str(getattr(error, "orig", None) or error).split("\n")[0]
     return UsageError(
-        f"the results at {where} cannot be written ({why}); what was stored before is kept: "
+        f"the results at {where} cannot be written ({_first_line(error)}); what was stored before is kept: "
         "mend that or choose another --out, then run the same command again."
     )
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).split("\n")[0]

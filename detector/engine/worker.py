@@ -87,7 +87,7 @@ def row_of(scan: Any, path: Path) -> dict[str, Any]:
     """
     start = time.perf_counter()
     try:
-        row = plain(scan(path))
+        row = _printed(scan, path)
     except UnreadableInputError as e:
         row = {"status": "unreadable", "error": str(e)}
     except MissingPieceError:
@@ -97,6 +97,19 @@ def row_of(scan: Any, path: Path) -> dict[str, Any]:
     except Exception as e:
         row = {"status": "error", "error": f"the scan failed ({type(e).__name__}: {e})".replace("\n", " ")[:500]}
     row["seconds"] = row.get("seconds") or round(time.perf_counter() - start, 3)
+    return row
+
+
+def _printed(scan: Any, path: Path) -> dict[str, Any]:
+    """Scan a clip and take its fingerprint from the frames that the scan decodes."""
+    from facewitness.detector.engine.prints import FrameSketcher
+    from facewitness.media.reading import watched
+
+    sketcher = FrameSketcher()
+    with watched(sketcher):
+        row: dict[str, Any] = plain(scan(path))
+    with contextlib.suppress(Exception):  # a row without a fingerprint is still a row
+        row["fingerprint"] = sketcher.packed()
     return row
 
 

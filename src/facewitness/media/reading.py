@@ -1,7 +1,8 @@
 """Reading a video once, from front to back: its probe, and its frames upright in RGB with exact presentation times."""
 
+import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,6 +27,22 @@ MISSING_FRAMES_NOTED = 3
 """A file that ends this many frames before its announced end is said to be cut short."""
 
 
+_watchers: list[Callable[[Frame], None]] = []
+
+
+@contextlib.contextmanager
+def watched(watcher: Callable[[Frame], None]) -> Iterator[None]:
+    """While inside, show ``watcher`` every frame that anybody reads in this process: a clip is decoded only once.
+
+    For processes that read one clip at a time.
+    """
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
 class DamagedVideoWarning(UserWarning):
     """Part of a video could not be decoded; what could be was."""
 
@@ -44,7 +61,10 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode from the beginning; frames that start before ``start_s`` or at ``end_s`` and later are left out."""
-        yield from self._from(self._start_s)
+        for frame in self._from(self._start_s):
+            for watcher in _watchers:
+                watcher(frame)
+            yield frame
 
     def _from(self, seek_s: float) -> Iterator[Frame]:
         with opened(self.path) as (container, stream):
