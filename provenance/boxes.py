@@ -31,6 +31,7 @@ CONTAINERS = frozenset(
     )
 )
 MAX_DEPTH = 16
+MAX_BRANDS_BYTES = 128
 C2PA_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 UNHASHED = frozenset((b"free", b"skip", b"mfra"))
 """Top-level boxes a claim may leave out of its hash, beside ``ftyp`` and the manifest (C2PA 2.2, 18.7)."""
@@ -66,6 +67,8 @@ def extra_boxes(path: Path) -> list[dict[str, Any]]:
     with path.open("rb") as f:
         for kind, at, head, length in top_boxes(f, size):
             end = at + length
+            if kind == b"ftyp" and not _only_brands(f, at + head, length - head):
+                found.append({"type": "ftyp", "offset": at, "bytes": length - head})
             if kind not in UNHASHED:
                 continue
             nonzero = _carries_data(f, at + head, length - head)
@@ -74,6 +77,14 @@ def extra_boxes(path: Path) -> list[dict[str, Any]]:
         if end < size:
             found.append({"type": "(after the last box)", "offset": end, "bytes": size - end})
     return found
+
+
+def _only_brands(f: BinaryIO, at: int, length: int) -> bool:
+    """Whether a file-type box holds what it should: a few brands of four printable characters and a version."""
+    f.seek(at)
+    body = f.read(min(length, MAX_BRANDS_BYTES))
+    brands = body[:4] + body[8:]
+    return length <= MAX_BRANDS_BYTES and length % 4 == 0 and all(32 <= b < 127 for b in brands)
 
 
 def _carries_data(f: BinaryIO, at: int, length: int) -> bool:

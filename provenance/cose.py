@@ -38,9 +38,11 @@ def certificate_chain(signature: list[Any]) -> list[bytes]:
     return []
 
 
-def has_time_stamp(signature: list[Any]) -> bool:
-    """Whether the signature carries an RFC 3161 token, whatever that is worth."""
-    return isinstance(signature[1], dict) and ("sigTst" in signature[1] or "sigTst2" in signature[1])
+def carried_in_padding(signature: list[Any]) -> int:
+    """How many bytes other than zero the padding of a signature holds, in which anything could be hidden."""
+    header = signature[1] if isinstance(signature[1], dict) else {}
+    pads = (header.get(name) for name in ("pad", "pad2"))
+    return sum(len(p) - p.count(0) for p in pads if isinstance(p, bytes))
 
 
 def decode(data: bytes) -> Any:

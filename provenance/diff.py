@@ -71,8 +71,8 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                     if not isinstance(row, dict) or "path" not in row or "state" not in row:
                         raise UsageError(f"{path}, line {number}, is no audit; give what `verify --jsonl` wrote.")
                     yield row
-    except OSError as e:
-        raise UsageError(f"{path} cannot be read ({e.strerror}).") from e
+    except (OSError, UnicodeDecodeError) as e:
+        raise UsageError(f"{path} cannot be read as text ({type(e).__name__}).") from e
 
 
 def _gist(row: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ IN_FOLDERS = SUFFIXES | (frozenset(FOREIGN) - {".json"})
 
 
 def gather(paths: Iterable[Path], stdin: BinaryIO | None = None) -> Iterator[Path]:
-    """Yield every file meant by ``paths``, folders in the order of their names and ``-`` as the list on ``stdin``.
+    """Yield every file meant by ``paths``: folders by name, files before subfolders; ``-`` is the list on ``stdin``.
 
     Nothing is held in memory but the names of one folder. A path that is not there is yielded: its row says so.
     """

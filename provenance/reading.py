@@ -23,6 +23,8 @@ MAX_INGREDIENTS = 256
 UNTRUSTED = "signingCredential.untrusted"
 TRUSTED = "signingCredential.trusted"
 _TRUST_CODES = {UNTRUSTED, TRUSTED}
+_BROKEN_FILE = ("Other: asset could not be parsed", "Io:", "NotSupported", "FileNotFound", "Other: could not read")
+"""How the library's errors begin that speak of the file; all others speak of its manifest."""
 _TIMELY = {"claimSignature.insideValidity", "claimSignature.outsideValidity", "signingCredential.expired"}
 _AI_WORDS = {
     "trainedAlgorithmicMedia": "generated", "trainedAlgorithmicData": "generated",
@@ -75,18 +77,18 @@ def _examine(audit: Audit, path: Path, kind: str, policy: Policy, context: Any, 
     found = replace(found, sha256=content.sha256())
     if kind in BMFF and found.state in ("trusted", "untrusted", "invalid"):
         with contextlib.suppress(OSError, ValueError):
-            found = replace(found, extra_boxes=tuple(extra_boxes(path)))
+            found = replace(found, extra_boxes=(*found.extra_boxes, *extra_boxes(path)))
     return found
 
 
 def _judge(audit: Audit, report: dict[str, Any], raw: bytes, policy: Policy) -> Audit:
-    """Turn the library's report into an audit: its state is taken over only where our own look at the chain agrees."""
+    """Turn the library's report into an audit: trust is taken over only where our own look at the chain agrees."""
     active = report["active_manifest"]
     manifest = report["manifests"][active]
     results = report.get("validation_results") or {}
     codes = _codes(results.get("activeManifest") or {})
     state = {"Trusted": "trusted", "Valid": "untrusted"}.get(report.get("validation_state", ""), "invalid")
-    signer, chain = _signer(raw, active, manifest)
+    signer, chain, padding = _signer(raw, active, manifest)
     stamped = _has(codes, "timeStamp.validated") and _has(codes, "timeStamp.trusted")
     signed_at = (manifest.get("signature_info") or {}).get("time")
     when = moment(signed_at) if stamped and signed_at else moment(audit.validated_at)
@@ -110,6 +112,7 @@ def _judge(audit: Audit, report: dict[str, Any], raw: bytes, policy: Policy) -> 
         ingredients=tuple(_ingredients(report, raw, active, results.get("ingredientDeltas") or [], policy, when)),
         label=claims["label"] if state == "trusted" else None,
         claims=claims,
+        extra_boxes=padding,
         manifest_id=active,
     )
 
@@ -151,26 +154,34 @@ def _refused(audit: Audit, said: str) -> Audit:
     if said.startswith("ManifestNotFound"):
         return replace(audit, state="absent", ai="unknown")
     brief = said.splitlines()[0][:200]
-    if any(
-        word in said.lower() for word in ("jumbf", "jumb", "claim", "assertion", "cbor", "manifest", "hashmismatch")
-    ):
-        damaged = _code("org.facewitness.store.malformed", "", "failure", brief)
-        return replace(audit, state="invalid", codes=(damaged,), error=brief)
-    return replace(audit, state="unreadable", error=brief)
+    if said.startswith("Remote"):
+        url = brief.partition(" url ")[2].strip()
+        elsewhere = _code("manifest.inaccessible", url, "failure", brief)
+        return replace(audit, state="absent", codes=(elsewhere,), claims={"remote_url": url})
+    if said.startswith(_BROKEN_FILE):
+        return replace(audit, state="unreadable", error=f"the file is damaged, or not what it seems ({brief})")
+    damaged = _code("org.facewitness.store.malformed", "", "failure", brief)
+    return replace(audit, state="invalid", codes=(damaged,))
 
 
-def _signer(raw: bytes, label: str, manifest: dict[str, Any]) -> tuple[dict[str, Any] | None, list[Any]]:
+def _signer(
+    raw: bytes, label: str, manifest: dict[str, Any]
+) -> tuple[dict[str, Any] | None, list[Any], tuple[dict[str, Any], ...]]:
+    """Who signed, with which chain, and what the signature's padding, which no hash covers, carries."""
     info = manifest.get("signature_info") or {}
     try:
         signature = cose.signature_of(raw, label)
         chain = chains.read_chain(cose.certificate_chain(signature))
+        hidden = cose.carried_in_padding(signature)
     except (ValueError, RecursionError, IndexError, TypeError):
-        chain = []
+        chain, hidden = [], 0
+    padding = ({"type": "signature padding", "offset": None, "bytes": hidden},) if hidden else ()
     if not chain:
         named = {"common_name": info.get("common_name") or "", "organisation": info.get("issuer") or ""}
-        return (named if any(named.values()) else None), []
+        return (named if any(named.values()) else None), [], padding
     described = [chains.describe(c) for c in chain]
-    return {**described[0], "algorithm": str(info.get("alg", "")).lower(), "chain": described[1:]}, chain
+    signer = {**described[0], "algorithm": str(info.get("alg", "")).lower(), "chain": described[1:]}
+    return signer, chain, padding
 
 
 def _claims(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -253,7 +264,7 @@ def _ingredients(
         recorded += [_code(s.get("code", ""), s.get("url", ""), "failure") for s in i.get("validation_status") or []]
         known = report["manifests"].get(manifest) if manifest else None
         failures = [c for c in (*_without(recorded, _TRUST_CODES), *now) if c.kind == "failure"]
-        signer, chain = _signer(raw, manifest, known) if manifest and known else (None, [])
+        signer, chain, _ = _signer(raw, manifest, known) if manifest and known else (None, [], ())
         inside = []
         if known and manifest not in path and depth < MAX_INGREDIENT_DEPTH:
             inside = branch(str(manifest), depth + 1, path | {str(manifest)})

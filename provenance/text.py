@@ -71,7 +71,8 @@ def details(audit: Audit, *, verbose: bool = False) -> Iterator[str]:
     if audit.missing:
         yield "not there: " + ", ".join(_MISSING.get(m, m) for m in audit.missing)
     for box in audit.extra_boxes:
-        yield f"data nobody signed: {visible(box['type'])}, {box['bytes']} bytes at {box['offset']}"
+        where = f" at {box['offset']}" if box.get("offset") is not None else ""
+        yield f"data nobody signed: {visible(box['type'])}, {box['bytes']} bytes{where}"
     if audit.recovered:
         yield f"possible match by {visible(audit.recovered.get('match'))}: a lead, not a proof"
     if audit.second_opinion:
