@@ -78,10 +78,12 @@ def watch(clip: ReportClip, face: Mapping[str, Any] | None) -> None:
         row={**row, "faces": [face] if face else []},
         traces=clip.traces,
     )
+    holder = st.container()
     more = cue_lanes(face) if face else []
     spots = [*compare.stretches([shown]), *compare.reason_spots(row)]
     spots.sort(key=lambda s: (s["start_s"], s["end_s"]))
-    compare.players([shown], key="clip", segments=spots, more_lanes=more)
+    with holder:
+        compare.players([shown], key="clip", segments=spots, more_lanes=more)
 
 
 def cue_lanes(face: Mapping[str, Any]) -> list[Lane]:

@@ -10,7 +10,9 @@ from facewitness.dashboard import lanes, player, proxy, views, words
 from facewitness.dashboard.charts import Lane
 from facewitness.dashboard.clips import ROLES, ReportClip, demo_clip, read_demo
 from facewitness.dashboard.fragment import part
+from facewitness.dashboard.results import store_of, table
 from facewitness.dashboard.screens import shell
+from facewitness.detector.engine.store import FILE_NAME, Store
 from facewitness.media import probe
 
 
@@ -21,14 +23,13 @@ def show() -> None:
         "Compare",
         "Target, driver and result at the same moment, over the same curves. Shaded stretches look manipulated.",
     )
-    if not (folder / "demo.json").is_file():
-        shell.nothing_yet(f"There is no demo in {folder} yet. This makes one, in a few minutes:", "facewitness demo")
-        return
-    clips = demo_clips(folder, (folder / "demo.json").stat().st_mtime_ns)
+    clips = demo_clips(folder, (folder / "demo.json").stat().st_mtime_ns) if (folder / "demo.json").is_file() else []
+    if not clips and (folder / FILE_NAME).is_file():
+        clips = chosen_clips(store_of(folder))
+        if not clips:
+            return
     if not clips:
-        shell.nothing_yet(
-            f"The clips that {folder / 'demo.json'} names are gone. This makes them again:", "facewitness demo"
-        )
+        shell.nothing_yet(f"There is no demo in {folder} yet. This makes one, in a few minutes:", "facewitness demo")
         return
     players(clips, key="compare")
     explanations(clips)
@@ -41,6 +42,27 @@ def demo_clips(folder: Path, changed: int) -> list[ReportClip]:
     demo = read_demo(folder)
     clips = [c for role in ROLES if (c := demo_clip(folder, demo, role, stills=0)) is not None]
     return sorted(clips, key=lambda c: ("driver", "reenactment", "target").index(c.role))
+
+
+def chosen_clips(store: Store) -> list[ReportClip]:
+    """Two to four clips of a scan, chosen by the visitor; the choice is in the address (``?clips=3,7``)."""
+    frame, _ = table(store)
+    names = {int(n): Path(p).name for n, p in zip(frame["result"], frame["path"], strict=True) if Path(p).is_file()}
+    asked = [int(n) for n in st.query_params.get("clips", "").split(",") if n.isdigit() and int(n) in names]
+    numbers = st.multiselect(
+        "Clips side by side",
+        list(names),
+        default=asked or list(names)[:2],
+        format_func=lambda n: f"{n}  {names[n]}",
+        max_selections=4,
+    )
+    st.query_params["clips"] = ",".join(map(str, numbers))
+    rows = [row for n in numbers if (row := store.row(n)) is not None]
+    roles = ("target", "driver", "reenactment", "clip")  # for their colours alone
+    return [
+        ReportClip(path=Path(row["path"]), role=role, name=f"{row['result']}  {Path(row['path']).name}", row=row)
+        for role, row in zip(roles, rows, strict=False)
+    ]
 
 
 @st.cache_data(show_spinner="Preparing the video for the browser", max_entries=256)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from markupsafe import escape
@@ -26,8 +27,14 @@ def run() -> None:
         st.Page(_guarded(edit.show), title="Edit", url_path="edit"),
         st.Page(_guarded(benchmark.show), title="Benchmark", url_path="benchmark"),
     ]
+    st.session_state["pages"] = {p.url_path or "compare": p for p in pages}
     st.navigation(pages, position="top").run()
     st.html(f'<p class="fw-foot">facewitness {escape(__version__)} · results in {escape(results_folder())}</p>')
+
+
+def page(name: str) -> Any:
+    """A page of this app, to link to: ``compare, scan, provenance, edit`` or ``benchmark``."""
+    return st.session_state["pages"][name]
 
 
 def results_folder() -> Path:
