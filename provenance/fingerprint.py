@@ -132,7 +132,7 @@ def describe(luma: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Shorter than a window: the last sample is repeated. Under three samples there is no row.
     """
-    return describe_coefficients(luma.reshape(len(luma), -1) @ _spatial_basis()[0].T)
+    return describe_coefficients(luma.reshape(-1, SIDE * SIDE) @ _spatial_basis()[0].T)
 
 
 def describe_coefficients(coefficients: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -136,7 +136,7 @@ class FingerprintIndex:
         starts = np.rint(self._starts[first:last] * fp.SAMPLES_PER_S / 1000).astype(int)
         stored = fp.unit(self._vectors[first:last])
         best = None
-        for shift in range(offset - 2, offset + 3):
+        for shift in sorted(range(offset - 2, offset + 3), key=lambda s: abs(s - offset)):
             window, rest = np.divmod(starts - shift, step)
             inside = (window >= 0) & (window < len(guess.vectors)) & (rest <= step // 2)
             rows = int(inside.sum())
@@ -244,7 +244,7 @@ def _crop_bases() -> NDArray[np.float32]:
 def _cropped(sketch: fp.Sketch) -> list[_Guess]:
     """The query under every guess of a crop, as it is and mirrored."""
     luma = sketch.luma - sketch.luma.mean(axis=(1, 2), keepdims=True)
-    coefficients = np.tensordot(luma.reshape(len(luma), -1), _crop_bases(), axes=(1, 2))
+    coefficients = np.tensordot(luma.reshape(-1, fp.SIDE * fp.SIDE), _crop_bases(), axes=(1, 2))
     guesses = []
     for i, crop in enumerate(CROPS):
         vectors = fp.describe_coefficients(coefficients[:, i])

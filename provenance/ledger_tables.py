@@ -1,6 +1,7 @@
 """The ledger's tables, and how a database is opened so that several writers and a kill at any moment do no harm."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,7 @@ def open_engine(url: str, schema: str) -> sa.Engine:
     if sqlite and (path := sa.make_url(url).database):
         with contextlib.suppress(OSError):
             Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     options: dict[str, Any] = {"connect_args": {"timeout": BUSY_S}} if sqlite else {"pool_pre_ping": True}
     try:
         engine = sa.create_engine(url, **options)

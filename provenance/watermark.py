@@ -210,7 +210,7 @@ class Embedder:
         self._index = 0
         side = min(width, height)
         if strength is None:
-            strength = float(np.interp(side, *zip(*STRENGTHS, strict=True)))
+            strength = float(np.interp(side, [s for s, _ in STRENGTHS], [level for _, level in STRENGTHS]))
         tile = tile_of(payload, key) * np.float32(strength)
         rows, columns = _positions(height, side), _positions(width, side)
         grid_x, grid_y = np.meshgrid(columns, rows)
@@ -234,7 +234,7 @@ class Embedder:
         angle = 2 * np.pi * time_s / PERIOD_S
         red, green, blue = cv2.split(frame)
         change = cv2.addWeighted(self._parts[0], np.cos(angle), self._parts[1], np.sin(angle), 0.0)
-        change = cv2.multiply(change, mask_of(green))
+        change = cv2.multiply(change, mask_of(frame[..., 1]))
         green = cv2.add(green, change * np.float32(CB_TO_RGB[1]), dtype=cv2.CV_8U)
         blue = cv2.add(blue, change * np.float32(CB_TO_RGB[2]), dtype=cv2.CV_8U)
         return np.asarray(cv2.merge((red, green, blue)), np.uint8)
@@ -245,12 +245,13 @@ def mask_of(green: NDArray[np.uint8]) -> NDArray[np.float32]:
     it is dark."""
     height, width = green.shape
     size = max(1, width // MASK_STEP), max(1, height // MASK_STEP)
-    small = cv2.resize(green, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    mean = cv2.blur(small, (5, 5))
-    spread = cv2.sqrt(cv2.max(cv2.blur(small * small, (5, 5)) - mean * mean, 0.0))
+    small = np.asarray(cv2.resize(green, size, interpolation=cv2.INTER_AREA), np.float32)
+    mean = np.asarray(cv2.blur(small, (5, 5)), np.float32)
+    spread = np.sqrt(np.maximum(cv2.blur(small * small, (5, 5)) - mean * mean, 0.0))
     lively = QUIET + (1 - QUIET) * spread / (spread + LIVELY_LEVELS)
-    bright = QUIET + (1 - QUIET) * cv2.min(mean / BRIGHT_LEVELS, 1.0)
-    return np.asarray(cv2.resize(lively * bright, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    bright = QUIET + (1 - QUIET) * np.minimum(mean / BRIGHT_LEVELS, 1.0)
+    mask = (lively * bright).astype(np.float32)
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _positions(length: int, side: int) -> NDArray[np.float32]:
