@@ -103,7 +103,7 @@ class VideoReader:
                         break
                     continue
                 yield from frames
-        except (av.error.FFmpegError, OSError) as e:
+        except (av.error.FFmpegError, OSError, IndexError) as e:  # IndexError: a stream that appears in mid-file
             self.notes.append(f"reading stopped before the end of the file ({type(e).__name__})")
         if damaged:
             self.notes.append(f"{damaged} damaged packets were passed over")
@@ -202,7 +202,7 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFram
                 failed += 1
                 if failed >= MAX_DAMAGED_PACKETS:
                     return None
-    except (av.error.FFmpegError, OSError):
+    except (av.error.FFmpegError, OSError, IndexError):
         return None
     return None
 
