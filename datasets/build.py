@@ -54,9 +54,7 @@ def plan_dataset(recipe: Recipe, folder: Path, *, make_samples: bool = True, pri
     return plan
 
 
-def build_dataset(
-    recipe: Recipe, folder: Path, *, workers: int | None = None, limit: int | None = None, progress: bool = True
-) -> Built:
+def build_dataset(recipe: Recipe, folder: Path, *, workers: int | None = None, limit: int | None = None) -> Built:
     """Build ``recipe`` into ``folder``: clips, masks, parameters, labels and card. Finished clips are kept.
 
     ``limit`` makes the first so many clips of the plan only, spread over methods (a preview). Raises UsageError
@@ -69,9 +67,10 @@ def build_dataset(
     cores = workers or os.cpu_count() or 1
     _check_disk(plan, recipe, folder, cores)
     jobs = preview(plan.jobs, limit) if limit else list(plan.jobs)
-    actors, problems = _make_actors(recipe, plan, jobs, folder, cores, progress)
-    rows, missing = _finished(jobs, recipe, actors, folder)
-    made, failed = _make_clips(recipe, plan, missing, actors, folder, cores, progress)
+    rows, missing = _finished(jobs, recipe, folder)
+    actors, problems = _make_actors(recipe, plan, missing, folder, cores)
+    missing = [j for j in missing if j.person in actors and j.driver in actors]
+    made, failed = _make_clips(recipe, plan, missing, actors, folder, cores)
     rows += made
     problems = [*plan.problems, *problems, *failed]
     return _finish(recipe, plan, folder, rows, len(made), problems)
@@ -139,7 +138,7 @@ def _duplicates(takes: Sequence[Take], work: Path) -> list[set[str]]:
 
 
 def _make_actors(
-    recipe: Recipe, plan: Plan, jobs: Iterable[Job], folder: Path, cores: int, progress: bool
+    recipe: Recipe, plan: Plan, jobs: Iterable[Job], folder: Path, cores: int
 ) -> tuple[dict[str, Path], list[Problem]]:
     """The actor folders by person; those whose footage is unfit are missing, with the reason."""
     needed = sorted({j.person for j in jobs} | {j.driver for j in jobs})
@@ -177,14 +176,10 @@ def _train(take: Take, where: Path, spec: Any, seed: int) -> None:
         )  # fmt: skip
 
 
-def _finished(
-    jobs: Sequence[Job], recipe: Recipe, actors: dict[str, Path], folder: Path
-) -> tuple[list[Clip], list[Job]]:
+def _finished(jobs: Sequence[Job], recipe: Recipe, folder: Path) -> tuple[list[Clip], list[Job]]:
     """Rows of clips that are there already, and the jobs that are left."""
     rows, missing = [], []
     for job in jobs:
-        if job.person not in actors or (job.driver not in actors):
-            continue
         stored = folder / HIDDEN / "rows" / f"{job.clip_id}.json"
         try:
             content = json.loads(stored.read_text(encoding="utf-8"))
@@ -206,7 +201,7 @@ def _row_from(values: dict[str, Any]) -> Clip:
 
 
 def _make_clips(
-    recipe: Recipe, plan: Plan, jobs: Sequence[Job], actors: dict[str, Path], folder: Path, cores: int, progress: bool
+    recipe: Recipe, plan: Plan, jobs: Sequence[Job], actors: dict[str, Path], folder: Path, cores: int
 ) -> tuple[list[Clip], list[Problem]]:
     by_person: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:

@@ -159,10 +159,11 @@ def make_plan(
         others = [p for p in sorted(actors) if p != person and split[p] == split[person]]
         if not others and any(m.name in TAKES for m in recipe.methods):
             notes.append(Problem(what=person, reason=f"nobody else is in {split[person]} to drive them"))
-        for stretch in range(recipe.clips.each):
+        count = recipe.clips.each + recipe.clips.reals
+        for stretch in range(count):
             rng = np.random.default_rng([recipe.seed, 2, number, stretch])
             crf = int(recipe.clips.crf[int(rng.integers(len(recipe.clips.crf)))])
-            base = {"person": person, "split": split[person], "stretch": stretch, "of": recipe.clips.each, "crf": crf}
+            base = {"person": person, "split": split[person], "stretch": stretch, "of": count, "crf": crf}
             jobs += _stretch_jobs(recipe, actors[person], base, others, rng)
     return Plan(
         jobs=tuple(sorted(jobs, key=lambda j: j.clip_id)), actors=actors, split=split, problems=tuple(notes)
@@ -179,6 +180,8 @@ def _stretch_jobs(recipe: Recipe, take: Take, base: dict, others: list[str], rng
                    **base, **more)  # fmt: skip
 
     jobs = [job("real", "")]
+    if base["stretch"] >= recipe.clips.each:
+        return jobs
     for method in recipe.methods:
         if method.name in SELF_METHODS:
             part = f"-{round(100 * method.segment)}" if method.segment < 1 else ""

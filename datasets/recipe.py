@@ -76,7 +76,9 @@ class ClipSpec:
 
     seconds: float = 4.0
     each: int = 2
-    """Stretches taken from each person's footage."""
+    """Stretches taken from each person's footage, of which fakes are made."""
+    reals: int = 0
+    """Further stretches of each person that stay real, so that reals are not few."""
     size: int = 256
     crf: tuple[int, ...] = (18, 23, 30)
     """Qualities of the encode; each stretch is drawn one, and everything made of it has the same."""
@@ -249,7 +251,7 @@ def _check(recipe: Recipe, where: str) -> None:
     clips, splits = recipe.clips, recipe.splits
     need(64 <= clips.size <= MAX_SIDE and clips.size % 2 == 0, f"clips.size is an even number from 64 to {MAX_SIDE}.")
     need(0.5 <= clips.seconds <= 120, "clips.seconds lies in 0.5..120.")
-    need(clips.each >= 1, "clips.each is at least 1.")
+    need(clips.each >= 1 and clips.reals >= 0, "clips.each is at least 1, clips.reals at least 0.")
     need(bool(clips.crf) and all(0 <= c <= 51 for c in clips.crf), "clips.crf holds qualities from 0 to 51.")
     need(min(splits.train, splits.val, splits.test) >= 0 and splits.train + splits.val + splits.test > 0,
          "the shares of the splits must not be negative.")  # fmt: skip
