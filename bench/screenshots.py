@@ -1,0 +1,123 @@
+"""Pictures of every page of the dashboard, light and dark: ``python -m bench.screenshots [--results DIR]``."""
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from facewitness.errors import EXIT_MISSING
+
+PAGES = {
+    "compare": "",
+    "scan": "scan",
+    "clip": "scan?clip={clip}",
+    "provenance": "provenance",
+    "edit": "edit",
+    "benchmark": "benchmark",
+}
+WIDTH, HEIGHT = 1440, 900
+TALLEST = 2600
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+def main() -> int:
+    """Start a dashboard on the results, visit its pages and the report, write the pictures; returns an exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("out/demo"))
+    parser.add_argument("--out", type=Path, default=Path("out/screenshots"))
+    parser.add_argument("--at", type=float, default=2.0, help="second at which the players stand")
+    parser.add_argument("pages", nargs="*", help=f"of {', '.join(PAGES)}, report; all where none is named")
+    given = parser.parse_args()
+    chromium = os.environ.get("FACEWITNESS_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        print(
+            "screenshots need a Chromium: apt-get install chromium, or name one in FACEWITNESS_CHROMIUM",
+            file=sys.stderr,
+        )
+        return EXIT_MISSING
+    if not given.results.is_dir():
+        print(f"there are no results in {given.results}; run facewitness demo first", file=sys.stderr)
+        return EXIT_MISSING
+    from playwright.sync_api import sync_playwright
+
+    given.out.mkdir(parents=True, exist_ok=True)
+    with (
+        dashboard(given.results) as url,
+        sync_playwright() as p,
+        p.chromium.launch(executable_path=chromium, args=list(FLAGS)) as browser,
+    ):
+        for scheme in ("light", "dark"):
+            page = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme).new_page()
+            page.set_default_timeout(120_000)
+            for name, path in PAGES.items():
+                if not given.pages or name in given.pages:
+                    shoot(
+                        page,
+                        f"{url}/{path.format(clip=last_clip(given.results))}",
+                        given.out / f"{name}-{scheme}.png",
+                        given.at,
+                    )
+            report = given.results / "report.html"
+            if report.is_file() and (not given.pages or "report" in given.pages):
+                page.goto(report.absolute().as_uri())
+                page.screenshot(path=given.out / f"report-{scheme}.png", full_page=True)
+                print(given.out / f"report-{scheme}.png")
+    return 0
+
+
+@contextmanager
+def dashboard(results: Path) -> Iterator[str]:
+    """A dashboard on a free port, stopped at the end."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    command = [sys.executable, "-m", "facewitness", "dashboard", "--results", str(results), "--port", str(port)]
+    server = subprocess.Popen([*command, "--no-browser"], stdout=subprocess.DEVNULL)
+    url = f"http://localhost:{port}"
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=5).read()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def last_clip(results: Path) -> int:
+    """The number of the newest result: in a demo, the reenactment."""
+    from facewitness.dashboard.results import store_of
+
+    return store_of(results).last_number()
+
+
+def shoot(page, url: str, out: Path, at_s: float) -> None:
+    """Open a page, let its players stand at a time, make the window as tall as the page, take the picture."""
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.goto(url)
+    page.wait_for_selector(".fw-foot")
+    page.wait_for_timeout(2500)
+    if page.locator(".fw").count():
+        page.evaluate("(t) => window.dispatchEvent(new CustomEvent('facewitness-seek', {detail: {t, e: 0}}))", at_s)
+    height = page.evaluate("document.querySelector('.stMain').scrollHeight")
+    page.set_viewport_size({"width": WIDTH, "height": min(height + 10, TALLEST)})
+    page.wait_for_timeout(2000)
+    page.screenshot(path=out)
+    print(out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
