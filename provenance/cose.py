@@ -1,31 +1,40 @@
-"""Just enough of JUMBF and CBOR to read what a validator keeps to itself: the certificate chain.
+"""Just enough of JUMBF and CBOR to read what the library keeps to itself: certificates, padding, exact numbers.
 
 Nothing here decides validity. The input is hostile: depth and counts are bounded, every fault is a ValueError.
 """
 
+import json
 import struct
 from collections.abc import Iterator
 from typing import Any
 
-MAX_DEPTH = 32
+MAX_DEPTH = 128
 MAX_ITEMS = 100_000
 SIGNATURE_LABEL = "c2pa.signature"
+ASSERTIONS_LABEL = "c2pa.assertions"
 X5CHAIN = 33
 """COSE header label of the certificate chain (RFC 9360)."""
 
 
 def signature_of(store: bytes, manifest: str) -> list[Any]:
     """The COSE_Sign1 array of ``manifest`` in a manifest store; raises ValueError if it is not there or malformed."""
-    for label, content in _superboxes(store, 0, len(store), 0):
-        if label != "c2pa":
-            continue
-        for name, inside in _superboxes(*content, 1):
-            if name != manifest:
-                continue
-            for part, body in _superboxes(*inside, 2):
-                if part == SIGNATURE_LABEL:
-                    return _cose_array(*body)
+    for part, body in _parts(store, manifest):
+        if part == SIGNATURE_LABEL:
+            return _cose_array(*body)
     raise ValueError("no signature box")
+
+
+def assertion_of(store: bytes, manifest: str, label: str) -> Any:
+    """The content of one assertion (CBOR or JSON) of ``manifest``, or None; raises ValueError if malformed.
+
+    The library's own JSON turns lists of numbers into base64 text, in which fractions are lost.
+    """
+    for part, body in _parts(store, manifest):
+        if part == ASSERTIONS_LABEL:
+            for name, inside in _superboxes(*body, 3):
+                if name == label:
+                    return _content(*inside)
+    return None
 
 
 def certificate_chain(signature: list[Any]) -> list[bytes]:
@@ -154,6 +163,24 @@ def _superboxes(data: bytes, start: int, end: int, depth: int) -> Iterator[tuple
             raise ValueError("JUMBF box without a description")
         text = data[description[1] + 17 : description[2]].split(b"\0", 1)[0]
         yield text.decode("utf-8", "replace"), (data, description[2], stop)
+
+
+def _parts(store: bytes, manifest: str) -> Iterator[tuple[str, tuple[bytes, int, int]]]:
+    """The labelled boxes of one manifest of a store."""
+    for label, content in _superboxes(store, 0, len(store), 0):
+        if label == "c2pa":
+            for name, inside in _superboxes(*content, 1):
+                if name == manifest:
+                    yield from _superboxes(*inside, 2)
+
+
+def _content(data: bytes, start: int, end: int) -> Any:
+    for kind, inside, stop in _boxes(data, start, end):
+        if kind == b"cbor":
+            return decode(data[inside:stop])
+        if kind == b"json":
+            return json.loads(data[inside:stop])
+    return None
 
 
 def _cose_array(data: bytes, start: int, end: int) -> list[Any]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from facewitness.files import plain
 from facewitness.provenance import chains, cose
 from facewitness.provenance.audit import Audit, Code
 from facewitness.provenance.boxes import TooManyBoxesError, check_boxes, extra_boxes
@@ -99,7 +100,7 @@ def _judge(audit: Audit, report: dict[str, Any], raw: bytes, policy: Policy) -> 
     if chain and not chains.may_sign(chain[0]) and state != "invalid":
         state, codes = "invalid", [*codes, _code("signingCredential.invalid", url, "failure")]
     state, codes = _trust(state, codes, listed, signer, policy, url)
-    claims = _claims(manifest)
+    claims = _claims(manifest, raw, active)
     return replace(
         audit,
         state=state,
@@ -184,7 +185,7 @@ def _signer(
     return signer, chain, padding
 
 
-def _claims(manifest: dict[str, Any]) -> dict[str, Any]:
+def _claims(manifest: dict[str, Any], raw: bytes, active: str) -> dict[str, Any]:
     """What a manifest says of its file: what made it, what was done, whether a model made it, its label."""
     assertions = [a for a in manifest.get("assertions") or [] if isinstance(a, dict)]
     actions = [
@@ -194,7 +195,7 @@ def _claims(manifest: dict[str, Any]) -> dict[str, Any]:
         for action in a["data"].get("actions") or []
         if isinstance(action, dict)
     ]
-    label, report = (_assertion(assertions, name) for name in (LABEL_ASSERTION, REPORT_ASSERTION))
+    label, report = (_assertion(assertions, name, raw, active) for name in (LABEL_ASSERTION, REPORT_ASSERTION))
     generators = [g for g in manifest.get("claim_generator_info") or [] if isinstance(g, dict)]
     return {
         "title": manifest.get("title"),
@@ -215,8 +216,12 @@ def _claims(manifest: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _assertion(assertions: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
+def _assertion(assertions: list[dict[str, Any]], name: str, raw: bytes, active: str) -> dict[str, Any] | None:
+    """One of our own assertions, read exactly where we can, where the library counts it among the manifest's."""
     data = next((a.get("data") for a in assertions if a.get("label") == name), None)
+    if data is not None:
+        with contextlib.suppress(ValueError, TypeError, RecursionError):
+            data = plain(cose.assertion_of(raw, active, name))
     return data if isinstance(data, dict) else None
 
 
@@ -268,7 +273,7 @@ def _ingredients(
         inside = []
         if known and manifest not in path and depth < MAX_INGREDIENT_DEPTH:
             inside = branch(str(manifest), depth + 1, path | {str(manifest)})
-        claims = _claims(known) if known else None
+        claims = _claims(known, raw, str(manifest)) if known else None
         state = _ingredient_state(bool(known), bool(manifest), failures, chain, policy, when)
         return {
             "title": i.get("title"), "format": i.get("format"), "relationship": i.get("relationship"),

@@ -92,6 +92,18 @@ def test_a_made_video_carries_everything_it_should(video: Path, other_video: Pat
     assert states == {"driver.mp4": "trusted", "plain.mp4": "absent"}
 
 
+def test_numbers_of_a_label_come_back_as_they_were(video: Path, tmp_path: Path) -> None:
+    label = {
+        "segments": [[0, 1.25], [3, 4]],
+        "edits": {"gaze": [1, 2, 3]},
+        "weights": [0.5, -2.0],
+        "none": None,
+        "n": 300,
+    }
+    out = sign_file(video, tmp_path / "o.mp4", manifest=ManifestSpec(kind="ai-edited", label=label)).path
+    assert verify_file(out).label == label
+
+
 @pytest.mark.parametrize(
     ("kind", "ai", "source"),
     [
