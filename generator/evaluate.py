@@ -1,6 +1,7 @@
 """Judging an actor: how much of the network to use, and how near its frames come to footage it has not seen."""
 
 import dataclasses
+import time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ WANTED_DETAIL = 0.95
 """Fine detail aimed at, as a share of the footage's own."""
 MOST_DETAIL = 0.8
 STRENGTHS = (0.0, 0.5, 1.0)
+LEAST_PAIRS = 6
+"""Pairs of frames that are looked at however little time is left."""
 MOST_FRAMES = 40
 """Held-out frames looked at for the card."""
 
@@ -61,7 +64,7 @@ def _detail(pictures: list[tuple[NDArray, NDArray, NDArray]]) -> float:
 
 def held_out_figures(
     squares: NDArray[np.uint8], shapes: Shapes, texture: NDArray[np.float32], refine: Refine | None, finish: Finish, *,
-    holdout_from: int, rate: float, most: int = MOST_FRAMES,
+    holdout_from: int, most: int = MOST_FRAMES, until: float = float("inf"),
 ) -> tuple[dict[str, float], list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]]:  # fmt: skip
     """Self-reenactment of the part held out, from the rest of the footage alone.
 
@@ -75,7 +78,10 @@ def held_out_figures(
     reader, true_motion, made_motion = Reader(), [], []
     pairs_of = max(1, most // 2)
     starts = np.unique(np.linspace(0, max(len(wanted) - 2, 0), pairs_of).astype(int))
-    for start in starts:
+    # drawn in an order that covers the whole stretch however early the clock stops it
+    for count, start in enumerate(np.random.default_rng(0).permutation(starts)):
+        if count >= LEAST_PAIRS and time.monotonic() > until:
+            break
         for k, made in enumerate(made_at(synthesiser, wanted, choices, slice(start, start + 2))):
             truth = squares[holdout_from + start + k]
             mesh = wanted.mesh[start + k]

@@ -57,9 +57,13 @@ class Synthesiser:
         return plan(wanted, self.composer.shapes, allowed=allowed)
 
     def frames(
-        self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: NDArray[np.bool_] | None = None
-    ) -> Iterator[Made1]:
-        """Yield a square for every frame of ``wanted`` (in the square's pixels)."""
+        self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: NDArray[np.bool_] | None = None,
+        faithful: bool = False,
+    ) -> Iterator[Made1]:  # fmt: skip
+        """Yield a square for every frame of ``wanted`` (in the square's pixels).
+
+        With ``faithful``, ``alpha`` is 0 wherever the base is the stored frame itself, so that footage stays footage.
+        """
         choices = choices or self.plan(wanted, allowed=allowed)
         before: NDArray[np.float32] | None = None
         for t in range(len(wanted)):
@@ -73,6 +77,8 @@ class Synthesiser:
                 picture = base + self.finish.strength * (refined - base)
             before = base
             alpha = self.alpha(mesh, irises, choice["canvas"][0])
+            if faithful:
+                alpha = alpha * self._changed(base, choice["canvas"])
             yield Made1(picture=self._detailed(picture, alpha), alpha=alpha, canvas=choice["canvas"])
 
     def alpha(self, mesh: NDArray[np.float32], irises: NDArray[np.float32], canvas: int) -> NDArray[np.float32]:
@@ -85,6 +91,17 @@ class Synthesiser:
         k = max(3, small // 16)
         soft = cv2.blur(cv2.erode(covered, np.ones((k, k)), borderValue=1), (k, k), borderType=cv2.BORDER_REPLICATE)
         return cv2.resize(soft, (self.size, self.size))
+
+    def _changed(self, base: NDArray[np.float32], canvas: tuple[int, int, float]) -> NDArray[np.float32]:
+        """(S, S) 0 where the base is the stored frame, to 1 where it differs by a few grey levels or near there."""
+        first, second, mix = canvas
+        stored = self.composer.frames[first].astype(np.float32)
+        if mix > 0 and second != first:
+            stored += mix * (self.composer.frames[second].astype(np.float32) - stored)
+        k = max(3, self.size // 24)
+        gap = cv2.GaussianBlur(np.abs(base - stored).max(-1), (0, 0), 1.0)
+        wide = cv2.dilate(np.clip((gap - 0.5) / 2, 0, 1), np.ones((k, k), np.uint8))
+        return cv2.blur(wide, (k, k))
 
     def _detailed(self, picture: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.finish.detail:

@@ -1,6 +1,7 @@
 """Training the refiner of one person against the clock: reconstruction first, then frame and short-clip discriminators."""
 
 import copy
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -137,6 +138,7 @@ class Trainer:
         critics = [*self.frame_critic.parameters(), *self.clip_critic.parameters()]
         self.critic_optimiser = torch.optim.Adam(critics, 4e-4, betas=(0.5, 0.99))
         self.steps, self.spent = 0, 0.0
+        self.threads = _Threads(1 if self.device.type != "cpu" else os.cpu_count() or 1)
 
     def run(self, tick: Callable[[float, float], None] = lambda share, loss: None) -> Trained:
         """Train until the seconds are spent (those of earlier runs counted); ``tick(seconds, loss)`` after each step."""
@@ -150,7 +152,8 @@ class Trainer:
                 group["lr"] = (
                     self.settings.rate * (0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * share))) * min(1, (self.steps + 1) / 30)
                 )
-            loss = self._step(adversarial=share >= self.settings.adversarial_from)
+            with self.threads:
+                loss = self._step(adversarial=share >= self.settings.adversarial_from)
             if not np.isfinite(loss):
                 out.notes.append(
                     f"training stopped after {self.steps} steps because the loss was no number; the last good state is kept."
@@ -282,6 +285,37 @@ def _clips(pictures: Tensor) -> Tensor:
     """(B, 9, h, w) three consecutive frames as channels: the first, and the two changes that follow, enlarged."""
     x = pictures.unflatten(0, (-1, CLIP))
     return torch.cat([x[:, 0], 4 * (x[:, 1] - x[:, 0]), 4 * (x[:, 2] - x[:, 1])], 1)
+
+
+class _Threads:
+    """Finds out by trying whether a step is quicker on all processors or on one: on a busy machine, one often wins."""
+
+    AGAIN_S = 45.0
+    TRIES = 3
+
+    def __init__(self, most: int):
+        self.counts = sorted({1, most}, reverse=True)
+        self.begin()
+
+    def begin(self) -> None:
+        """Try all counts afresh."""
+        self.took: dict[int, list[float]] = {n: [] for n in self.counts}
+        self.decided_at: float | None = None
+
+    def __enter__(self) -> None:
+        if self.decided_at is not None and time.monotonic() - self.decided_at > self.AGAIN_S:
+            self.begin()
+        if self.decided_at is None:
+            untried = [n for n in self.counts if len(self.took[n]) < self.TRIES]
+            count = untried[0] if untried else min(self.counts, key=lambda n: min(self.took[n]))
+            torch.set_num_threads(count)
+            if not untried:
+                self.decided_at = time.monotonic()
+        self.start = time.monotonic()
+
+    def __exit__(self, *exc: object) -> None:
+        if self.decided_at is None:
+            self.took[torch.get_num_threads()].append(time.monotonic() - self.start)
 
 
 def pick_device(device: str) -> str:

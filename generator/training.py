@@ -30,8 +30,8 @@ HOLDOUT = 0.2
 """The last part of the footage, that is never trained on."""
 MATERIAL_SHARE = 0.3
 """Most of the time that goes into making pictures to train on."""
-CLOSING_S = 6.0
-"""Kept for judging and writing at the end."""
+CLOSING_SHARE, LEAST_CLOSING_S = 0.07, 4.0
+"""Kept for judging and writing at the end: this share of all the time, and at least so many seconds."""
 LEAST_TRAINING_S = 2.0
 SQUARES_CRF, FRAMES_CRF = 8, 16
 
@@ -50,6 +50,7 @@ def train_actor(
     """
     start = time.monotonic()
     budget = minutes * 60
+    closing = max(CLOSING_SHARE * budget, LEAST_CLOSING_S)
     _check(rights, minutes, size, preset)
     where = pick_device(device)
     torch.manual_seed(seed)
@@ -64,15 +65,15 @@ def train_actor(
             squares[: holdout_from : _every(holdout_from)], footage.shapes.mesh[: holdout_from : _every(holdout_from)]
         )
         bar.advance(min(time.monotonic() - start, budget), note="footage ready")
-        left = budget - (time.monotonic() - start) - CLOSING_S
+        left = budget - (time.monotonic() - start) - closing
         rate = float(footage.info.frame_rate) or 25.0
         material = make_material(
             squares[:holdout_from], footage.shapes[:holdout_from], texture, rate=rate,
             until=time.monotonic() + MATERIAL_SHARE * max(left, 0), rng=rng,
         )  # fmt: skip
-        left = budget - (time.monotonic() - start) - CLOSING_S
+        left = budget - (time.monotonic() - start) - closing
         trained = _train(material, left, seed, where, out, bar) if left >= LEAST_TRAINING_S else None
-        card = _finish(footage, squares, texture, material, trained, holdout_from, out, rate)
+        card = _finish(footage, squares, texture, material, trained, holdout_from, out, start + budget - 1.0)
     spec = asdict(NetworkSpec(preset=preset, size=footage.square.size)) if trained else None
     card = {
         "name": name or Path(video).stem, "rights": rights, "made_by": f"facewitness {__version__}",
@@ -150,7 +151,7 @@ def _train(material: Material, seconds: float, seed: int, device: str, out: Path
 
 def _finish(
     footage: Footage, squares: NDArray[np.uint8], texture: NDArray[np.float32], material: Material,
-    trained: Trained | None, holdout_from: int, out: Path, rate: float,
+    trained: Trained | None, holdout_from: int, out: Path, until: float,
 ) -> dict[str, Any]:  # fmt: skip
     """Choose how much of the network is used, measure on the part held out, write weights, texture and preview."""
     from safetensors.torch import save_file
@@ -162,7 +163,7 @@ def _finish(
         with whole_file(out / FILES["weights"]) as part:
             save_file({k: v.contiguous() for k, v in trained.network.state_dict().items()}, part)
     figures, pairs = held_out_figures(
-        squares, footage.shapes, texture, refine, finish, holdout_from=holdout_from, rate=rate
+        squares, footage.shapes, texture, refine, finish, holdout_from=holdout_from, until=until
     )
     sheet = preview(pairs)
     with whole_file(out / FILES["preview"]) as part:
