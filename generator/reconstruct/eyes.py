@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from facewitness.faces import landmarks as lm
 from facewitness.faces.types import FaceTrack
@@ -16,8 +17,9 @@ MESH_SHARE = 0.3
 """Weight of the mesh's own lids beside those of the iris model (judged by their agreement with a third tracker)."""
 CLOSED_RATIO, OPEN_RATIO = 0.07, 0.36
 """Opening over width of a closed and of an open eye, population, as the iris model sees them."""
-BLINKED = 0.5
-"""An eye whose opening fell below this share of its open state has blinked in the clip."""
+BLINKED, BASELINE_FRAMES = 0.62, 31
+"""An eye whose opening fell, for a moment, below this share of what it was around that moment has blinked in the clip;
+how deep the fall looks differs between people and pictures, that a blink closes the eye does not."""
 CORNER_SHARE = 0.75
 """How far the eyeball follows the eye's corners, as the iris model sees them, rather than the rigid head: they share the
 crop and therefore the error. Chosen on six real clips by agreement with a third tracker."""
@@ -67,9 +69,12 @@ def lid_range(opening: NDArray, good: NDArray) -> tuple[NDArray, NDArray]:
     # in a drowsy or grimacing clip the eye is open for less than half of the time
     opened = np.maximum(opened, np.minimum(np.percentile(seen, 95, axis=0) * 0.85, opened * 1.25))
     # the deepest blink closes the eye; the second-lowest frame, because one may be a mistake
-    least = np.sort(seen, axis=0)[min(1, len(seen) - 1)]
+    around = median_filter(opening, size=(BASELINE_FRAMES, 1), mode="nearest")
+    dip = np.where(good[:, None], opening / np.maximum(around, 1e-6), 1.0)
+    order = np.argsort(dip, axis=0)[min(1, len(dip) - 1)]
+    least, depth = opening[order, (0, 1)], dip[order, (0, 1)]
     ratio = CLOSED_RATIO / OPEN_RATIO
-    closed = np.where(least < BLINKED * opened, np.maximum(least, 0.05 * opened), ratio * opened)
+    closed = np.where(depth < BLINKED, np.clip(least, 0.05 * opened, BLINKED * opened), ratio * opened)
     return opened, closed
 
 

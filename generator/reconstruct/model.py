@@ -80,19 +80,15 @@ LID_MEETING = 0.9
 
 
 def lid_fields(identity: Identity) -> NDArray[np.float32]:
-    """(2, 468, 3) movement in centimetres of this person's face while the right, left eye closes fully.
+    """(2, 468, 3) movement in centimetres of the skin around this person's right, left eye while it closes fully.
 
-    The lids' edges of this person meet; the skin around follows as the basis learned it.
+    The lids' edges themselves do not move here: ``head_mesh`` makes them meet, wherever expression has put them.
     """
     b = basis()
-    neutral = np.asarray(identity.neutral, np.float32)
-    scale = lid_opening(neutral) / b.lid_gap
+    scale = lid_opening(np.asarray(identity.neutral, np.float32)) / b.lid_gap
     out = b.lids * scale.astype(np.float32)[:, None, None]
-    for eye in (0, 1):
-        upper, lower = list(lm.LIDS_UPPER[eye]), list(lm.LIDS_LOWER[eye])
-        gap = neutral[lower] - neutral[upper]
-        out[eye, upper] = LID_MEETING * gap
-        out[eye, lower] = (LID_MEETING - 1) * gap
+    for ring in lm.EYES:
+        out[:, list(ring)] = 0
     return out
 
 
@@ -105,7 +101,13 @@ def head_mesh(identity: Identity, expression: NDArray, lids: NDArray) -> NDArray
     expression, lids = np.asarray(expression, np.float32), np.asarray(lids, np.float32)
     moved = expression @ b.modes[: expression.shape[-1]].reshape(-1, lm.POINTS * 3)
     moved = moved + lids @ lid_fields(identity).reshape(2, -1)
-    return identity.neutral + moved.reshape(*expression.shape[:-1], lm.POINTS, 3)
+    shape = identity.neutral + moved.reshape(*expression.shape[:-1], lm.POINTS, 3)
+    for eye in (0, 1):
+        upper, lower = list(lm.LIDS_UPPER[eye][1:-1]), list(lm.LIDS_LOWER[eye][1:-1])
+        gap = (shape[..., lower, :] - shape[..., upper, :]) * lids[..., eye, None, None]
+        shape[..., upper, :] += LID_MEETING * gap
+        shape[..., lower, :] -= (1 - LID_MEETING) * gap
+    return shape
 
 
 def to_camera(points: NDArray, rotation: NDArray, translation: NDArray) -> NDArray[np.float32]:
