@@ -18,6 +18,8 @@ from facewitness.detector.engine.worker import FAILED, READY
 from facewitness.errors import FacewitnessError, MissingPieceError, UsageError
 
 MEGABYTE = 1 << 20
+THREADS = "FACEWITNESS_THREADS"
+"""Threads of each worker, where set; else the cores shared out."""
 START_SECONDS = 120.0
 """A worker may take this long to load the detector on a busy machine; it does not count against a clip."""
 START_ATTEMPTS = 3
@@ -78,7 +80,7 @@ class WorkerProcess:
         env = os.environ | {"FACEWITNESS_WORKER_PARENT": str(os.getpid())}
         if threading.current_thread() is threading.main_thread():
             env["FACEWITNESS_WORKER_PDEATHSIG"] = "1"
-        for name in ("FACEWITNESS_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        for name in (THREADS, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             env[name] = str(threads)
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "facewitness.detector.engine.worker"],
@@ -157,7 +159,7 @@ class WorkerPool:
         self._selector = selectors.DefaultSelector()
         self._stillborn = 0
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._threads = max(1, cores // self.workers)
+        self._threads = int(os.environ.get(THREADS) or max(1, cores // self.workers))
 
     window = 512
     """Rows that may wait for a slower one before them."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from facewitness.detector.engine.store import Store
 from facewitness.media.types import Frame
 
-PRINTED_SECONDS = 600
-"""A clip is fingerprinted up to here: memory stays flat, and ten minutes tell any two clips apart."""
+PRINTED_SECONDS = 300
+"""A clip is fingerprinted up to here: memory stays flat, and five minutes tell any two clips apart."""
 SIDE = 96
 """Side of the small pictures that the fingerprint is made of."""
 SAMPLES_PER_S = 5
@@ -28,7 +28,9 @@ class FrameSketcher:
     """
 
     def __init__(self) -> None:
-        self._pictures: list[NDArray[np.uint8]] = []
+        # taken at once: small pictures kept one by one between large frames would tear the heap apart
+        self._pictures = np.zeros((PRINTED_SECONDS * SAMPLES_PER_S, SIDE, SIDE), np.uint8)
+        self._kept = 0
         self._total: NDArray[np.float32] | None = None
         self._count = 0
         self._slot: int | None = None
@@ -37,7 +39,7 @@ class FrameSketcher:
 
     def __call__(self, frame: Frame) -> None:
         """Take one frame; those of a second pass over the clip are passed over."""
-        self._done |= frame.index <= self._last_index or len(self._pictures) >= PRINTED_SECONDS * SAMPLES_PER_S
+        self._done |= frame.index <= self._last_index or self._kept >= len(self._pictures)
         if self._done:
             return
         self._last_index = frame.index
@@ -56,9 +58,9 @@ class FrameSketcher:
 
     def _keep(self, slots: int) -> None:
         if self._total is not None:
-            picture = np.round(self._total / self._count).astype(np.uint8)
-            room = PRINTED_SECONDS * SAMPLES_PER_S - len(self._pictures)
-            self._pictures += [picture] * max(0, min(slots, room))
+            end = min(self._kept + slots, len(self._pictures))
+            self._pictures[self._kept : end] = np.round(self._total / self._count)
+            self._kept = end
         self._total, self._count = None, 0
 
     def packed(self) -> str | None:
@@ -66,7 +68,9 @@ class FrameSketcher:
         from facewitness.provenance.fingerprint import of_video
 
         self._keep(1)
-        print_ = of_video((np.repeat(p[..., None], 3, axis=2) for p in self._pictures), frame_rate=SAMPLES_PER_S)
+        print_ = of_video(
+            (np.repeat(p[..., None], 3, axis=2) for p in self._pictures[: self._kept]), frame_rate=SAMPLES_PER_S
+        )
         return base64.b64encode(np.asarray(print_.vectors, np.int8).tobytes()).decode() if len(print_) else None
 
 
