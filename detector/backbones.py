@@ -6,7 +6,7 @@ from facewitness.errors import MissingPieceError, UsageError
 
 DEFAULT_BACKBONE = "resnet10t"
 """The smallest ResNet of timm."""
-DEFAULT_ARGS: dict[str, Any] = {"channels": (16, 32, 64, 128), "stem_width": 8}
+DEFAULT_ARGS: dict[str, Any] = {"channels": [16, 32, 64, 128], "stem_width": 8}
 """Narrower than timm's own: 0.4 million weights, 2 ms a picture on one core, so that it learns from scratch there."""
 
 

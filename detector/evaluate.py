@@ -142,7 +142,7 @@ def attribute_control(clips: Sequence[Clip], *, folds: int = 5) -> Scores | None
     out = np.full(len(clips), np.nan)
     for fit, judge in GroupKFold(folds).split(x, y, persons):
         if len(set(y[fit])) == 2:
-            forest = RandomForestClassifier(200, min_samples_leaf=2, random_state=0).fit(x[fit], y[fit])
+            forest = RandomForestClassifier(60, min_samples_leaf=2, random_state=0).fit(x[fit], y[fit])
             out[judge] = forest.predict_proba(x[judge])[:, 1]
     return Scores(name="attributes only", p_fake=out)
 

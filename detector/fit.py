@@ -20,10 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.detector.examples import Example, example_of, rehearse
-from facewitness.detector.fusing import fuse
+from facewitness.detector.fusing import PersonalSurface, fuse
 from facewitness.detector.material import Clip, bursts_of, load_burst, read_clips, save_burst
 from facewitness.detector.model import NETWORK, Model, save_model
-from facewitness.detector.surface_model import SurfaceModel
 from facewitness.detector.training import (
     SHARD_PAIRS,
     PairMaker,
@@ -82,7 +81,7 @@ def fit(dataset: Path, out: Path, config: FitConfig, *, say: Callable[[str], Non
     make_shards(taught, decoders, work / "pairs", config, say=say)
     pool = Pool(work / "pairs", limit=config.training.shards)
     pool.refresh()
-    surface = SurfaceModel(seed=config.seed).fit(*surface_examples(pool))
+    surface = PersonalSurface.fit(*surface_examples(pool), seed=config.seed)
     network = fit_network(pool, work, config, say=say) if config.network else None
     examples = list(_examples(bursts, fakes, decoders, network, work, config, say=say))
     from facewitness.detector.network import Scorer
@@ -220,18 +219,19 @@ def _load(decoders: Sequence[Path]) -> list:
     return [load_autoencoder(p) for p in decoders]
 
 
-def surface_examples(pool: Pool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Features and labels of every window with time in the pool."""
+def surface_examples(pool: Pool) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]]:
+    """Features, labels and persons of every window with time in the pool."""
     from facewitness.detector.texture import statistics, summary
 
-    shards, rows, _ = pool.windows()
-    x, y = [], []
-    for s, r in zip(shards, rows, strict=True):
+    shards, rows, persons = pool.windows()
+    x, y, who = [], [], []
+    for s, r, person in zip(shards, rows, persons, strict=True):
         for label, name in enumerate(("real", "fake")):
             pairs = pool.window(s, r, name)
             x.append(summary(np.stack([statistics(p[..., :3], p[..., 3:]) for p in pairs])))
             y.append(label)
-    return np.stack(x), np.array(y)
+            who.append(person)
+    return np.stack(x), np.array(y), np.array(who)
 
 
 def fit_network(pool: Pool, work: Path, config: FitConfig, *, say: Callable[[str], None]) -> Path:

@@ -45,11 +45,41 @@ def window_scores(embeddings: NDArray, logits: NDArray, scorer: Any) -> NDArray[
     ).astype(float)
 
 
+@dataclass(frozen=True)
+class PersonalSurface:
+    """A surface model, and for every person it was fitted on another one that never saw that person."""
+
+    whole: SurfaceModel
+    without: dict[str, SurfaceModel]
+
+    @classmethod
+    def fit(cls, x: NDArray, y: NDArray, persons: NDArray, *, seed: int = 0, folds: int = 4) -> "PersonalSurface":
+        """Fit to features (N, F), labels (N,) and persons (N,); ``folds`` groups of persons are left out in turn."""
+        from sklearn.model_selection import GroupKFold
+
+        whole = SurfaceModel(seed=seed).fit(x, y)
+        without: dict[str, SurfaceModel] = {}
+        if len(set(persons)) >= folds:
+            for kept, left in GroupKFold(folds).split(x, y, persons):
+                model = SurfaceModel(seed=seed).fit(x[kept], y[kept])
+                without |= dict.fromkeys(map(str, set(persons[left])), model)
+        return cls(whole, without)
+
+    def score(self, example: Example) -> float:
+        """Mean log odds of an example's windows by a model that does not know its person; NaN without a window."""
+        features, _ = window_features(example.texture)
+        model = self.without.get(example.person, self.whole)
+        return float(model.decision_function(features).mean()) if len(features) else float("nan")
+
+
 def tabulate(
-    examples: Sequence[Example], *, surface: SurfaceModel | None, scorer: Any = None, seen_persons: Collection[str] = ()
+    examples: Sequence[Example],
+    *,
+    surface: PersonalSurface | None,
+    scorer: Any = None,
+    seen_persons: Collection[str] = (),
 ) -> Table:
-    """The table of the examples. For ``seen_persons``, on whom network and surface were fitted, these two are
-    missing."""
+    """The table of the examples. For ``seen_persons``, on whom the network was fitted, its column is missing."""
     columns = ["network"] * (scorer is not None) + ["surface"] * (surface is not None) + [c.name for c in list_cues()]
     rows = []
     for x in examples:
@@ -57,9 +87,8 @@ def tabulate(
         if x.person not in seen_persons:
             windows = window_scores(x.embeddings, x.logits, scorer)
             values["network"] = float(windows.mean()) if len(windows) else np.nan
-            features, _ = window_features(x.texture)
-            if surface is not None and len(features):
-                values["surface"] = float(surface.decision_function(features).mean())
+        if surface is not None:
+            values["surface"] = surface.score(x)
         rows.append([values.get(c, np.nan) for c in columns])
     return Table(
         columns=tuple(columns),
@@ -91,7 +120,7 @@ def fuse(
     examples: Sequence[Example],
     *,
     model_id: str,
-    surface: SurfaceModel | None,
+    surface: PersonalSurface | None,
     network: Path | None,
     scorer: Any = None,
     seen_persons: Collection[str] = (),
@@ -113,7 +142,7 @@ def fuse(
         columns=table.columns,
         fusion=fusion,
         calibration=calibration,
-        surface=surface,
+        surface=surface.whole if surface is not None else None,
         network=network,
         limits=Limits(),
         usual=usual_surface([x for x in examples if x.label == "real"]),

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facewitness.detector.crops import FACE_CENTRE_CM, PATCHES
+from facewitness.detector.crops import ATLAS_HEIGHT, ATLAS_WIDTH, FACE_CENTRE_CM, PATCHES
 
 FACE = PATCHES[0]
 REGIONS_CM: dict[str, tuple[float, float, float, float]] = {
@@ -25,61 +25,90 @@ REGIONS_CM: dict[str, tuple[float, float, float, float]] = {
     "above": (-5.0, -9.7, 5.0, -8.3),
 }
 """Boxes on the canonical face in centimetres (x right, y down): x0, y0, x1, y1. ``below`` is neck, ``above`` hair."""
-REGIONS = tuple(REGIONS_CM)
-QUANTITIES = ("fine", "middle", "change", "red", "green", "blue")
-"""Log energy of details of about 1 and 2.5 mm, of the change since the frame before, and mean colour."""
+DETAILS_PX: dict[str, tuple[int, int, int, int]] = {
+    "right_iris": (148, 14, 172, 34),
+    "right_lids": (132, 4, 188, 44),
+    "left_iris": (148, 62, 172, 82),
+    "left_lids": (132, 52, 188, 92),
+    "lips": (136, 100, 184, 124),
+    "mouth_inside": (148, 107, 172, 118),
+}
+"""Boxes in pixels of the atlas, in the patches of eyes and mouth that hold about twice the face's scale."""
+REGIONS = (*REGIONS_CM, *DETAILS_PX)
+INNER = 8
+"""The first regions, which lie inside the face; the next four lie around it."""
+QUANTITIES = (
+    "fine", "middle", "coarse", "chroma", "change_fine", "change", "across", "along", "peaky", "red", "green", "blue",
+)  # fmt: skip
+"""Log energies of details of 1, 2.5 and 5 mm, of fine colour, and of the change since the frame before (fine, and
+all); how alike
+neighbouring pixels of the fine detail are across and along (enlarging leaves traces there); how much of it is in few
+pixels;
+mean colour."""
+ENERGIES = 6
+COLOURS = slice(9, 12)
 FLOOR = 0.05
 """Added to energies before the logarithm: a tenth of what 8-bit rounding leaves."""
 
 
 @cache
 def region_weights() -> NDArray[np.float32]:
-    """(regions, 128 * 128) averaging weights on the face patch."""
-    out = np.zeros((len(REGIONS), FACE.height, FACE.width), np.float32)
+    """(regions, 128 * 192) averaging weights on the atlas."""
+    out = np.zeros((len(REGIONS), ATLAS_HEIGHT, ATLAS_WIDTH), np.float32)
     centre = np.array([(FACE.width - 1) / 2, (FACE.height - 1) / 2])
     for k, (x0, y0, x1, y1) in enumerate(REGIONS_CM.values()):
         a = (np.array([x0, y0]) - FACE_CENTRE_CM) * FACE.px_per_cm + centre
         b = (np.array([x1, y1]) - FACE_CENTRE_CM) * FACE.px_per_cm + centre
-        (c0, r0), (c1, r1) = np.clip(np.round(a), 0, 127).astype(int), np.clip(np.round(b), 0, 127).astype(int)
+        (c0, r0), (c1, r1) = np.clip(np.round(a), 2, 125).astype(int), np.clip(np.round(b), 2, 125).astype(int)
         out[k, r0 : r1 + 1, c0 : c1 + 1] = 1
+    for k, (c0, r0, c1, r1) in enumerate(DETAILS_PX.values(), start=len(REGIONS_CM)):
+        out[k, r0:r1, c0:c1] = 1
     return (out / out.sum((1, 2), keepdims=True)).reshape(len(REGIONS), -1)
 
 
 def statistics(now: NDArray[np.uint8], before: NDArray[np.uint8] | None) -> NDArray[np.float32]:
-    """(regions, quantities) float32 of one atlas (128, 192, 3); ``change`` is NaN without the atlas before it."""
-    face = now[: FACE.height, : FACE.width]
-    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    soft = cv2.GaussianBlur(grey, (0, 0), 1.0)
-    softer = cv2.GaussianBlur(soft, (0, 0), 2.0)
-    planes = [(grey - soft) ** 2, (soft - softer) ** 2]
+    """(regions, quantities) float32 of one atlas (128, 192, 3); the changes are NaN without the atlas before it."""
+    luma = cv2.cvtColor(now, cv2.COLOR_RGB2YCrCb).astype(np.float32)
+    soft = cv2.GaussianBlur(luma, (0, 0), 1.0)
+    softer = cv2.GaussianBlur(soft[..., 0], (0, 0), 2.0)
+    softest = cv2.GaussianBlur(softer, (0, 0), 4.0)
+    fine = luma - soft
+    grain = np.ascontiguousarray(fine[..., 0])
+    planes = [grain**2, (soft[..., 0] - softer) ** 2, (softer - softest) ** 2, fine[..., 1] ** 2 + fine[..., 2] ** 2]
     if before is not None:
-        earlier = cv2.cvtColor(before[: FACE.height, : FACE.width], cv2.COLOR_RGB2GRAY).astype(np.float32)
-        change = grey - earlier
-        planes.append((change - cv2.GaussianBlur(change, (0, 0), 4.0)) ** 2)
+        change = luma[..., 0] - cv2.cvtColor(before, cv2.COLOR_RGB2YCrCb)[..., 0].astype(np.float32)
+        planes += [(change - cv2.GaussianBlur(change, (0, 0), 1.0)) ** 2, (change - cv2.blur(change, (13, 13))) ** 2]
     else:
-        planes.append(np.full_like(grey, np.nan))
-    energy = np.log(region_weights() @ np.stack([p.ravel() for p in planes], 1) + FLOOR)
-    colour = region_weights() @ face.reshape(-1, 3).astype(np.float32)
-    return np.concatenate([energy, colour], 1).astype(np.float32)
+        planes += [np.full_like(grain, np.nan)] * 2
+    neighbours = [np.zeros_like(grain), np.zeros_like(grain)]
+    neighbours[0][:, 1:] = grain[:, 1:] * grain[:, :-1]
+    neighbours[1][1:] = grain[1:] * grain[:-1]
+    sums = region_weights() @ np.stack([p.ravel() for p in (*planes, *neighbours, np.abs(grain))], 1)
+    power = sums[:, :1] + FLOOR
+    colour = region_weights() @ now.reshape(-1, 3).astype(np.float32)
+    parts = [np.log(sums[:, :6] + FLOOR), sums[:, 6:8] / power, sums[:, 8:9] ** 2 / power, colour]
+    return np.concatenate(parts, 1).astype(np.float32)
 
 
 def summary(stats: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features of a window (T, regions, quantities) -> (F,): every region against the face's mean, its level and its
+    """Features of a window (T, regions, quantities) -> (F,): every region against the face's mean, its level and
     spread in time.
 
     Energies are compared within the face, so that sharpness, noise and codec of the clip as a whole cancel.
     """
-    energy, colour = stats[..., :3], stats[..., 3:]
+    energy, shape, colour = stats[..., :ENERGIES], stats[..., ENERGIES:9], stats[..., COLOURS]
     with np.errstate(all="ignore"):
-        whole = np.nanmean(energy[:, :9], axis=1, keepdims=True)
+        whole = np.nanmean(energy[:, :INNER], axis=1, keepdims=True)
         relative = energy - whole
-        level = np.nanmean(relative, axis=0)
-        spread = np.nanstd(relative, axis=0)
-        slope = np.nanmean(energy[..., 0] - energy[..., 1], axis=0)
-        motion = np.nanmean(energy[..., 2] - energy[..., 1], axis=0)
-        steady = colour / np.maximum(colour.mean(1, keepdims=True), 1)
+        level, spread = np.nanmean(relative, axis=0), np.nanstd(relative, axis=0)
+        usual = np.nanmean(shape[:, :INNER], axis=1, keepdims=True)
+        form = np.nanmean(shape - usual, axis=0)
+        slope = np.nanmean(np.diff(energy[..., :3], axis=-1), axis=0)
+        motion = np.nanmean(energy[..., 4:6] - energy[..., 0:2], axis=0)
         chroma = np.log(np.maximum(colour, 2)) - np.log(np.maximum(colour.mean(-1, keepdims=True), 2))
-        tint = np.nanmean(chroma, axis=0) - np.nanmean(chroma[:, :9], axis=(0, 1))
-        wander = np.nanstd(np.diff(steady.mean(-1), axis=0), axis=0) * 10 if len(stats) > 1 else np.zeros(len(REGIONS))
-    parts = [level.ravel(), spread.ravel(), slope, motion, tint.ravel(), wander, np.nanmean(whole, axis=0).ravel()]
-    return np.nan_to_num(np.concatenate(parts)).astype(np.float32)
+        tint = np.nanmean(chroma, axis=0) - np.nanmean(chroma[:, :INNER], axis=(0, 1))
+        steady = (colour / np.maximum(colour.mean(1, keepdims=True), 1)).mean(-1)
+        wander = np.nanstd(np.diff(steady, axis=0), axis=0) * 10 if len(stats) > 1 else np.zeros(len(REGIONS))
+        overall = np.concatenate([np.nanmean(whole, axis=0).ravel(), np.nanmean(usual, axis=0).ravel()])
+    parts = [level, spread, form, slope, motion, tint, wander, overall]
+    return np.nan_to_num(np.concatenate([p.ravel() for p in parts])).astype(np.float32)

@@ -58,6 +58,7 @@ class Pair:
     fake: NDArray[np.uint8]
     cells: NDArray[np.uint8]
     kind: str
+    person: str
 
 
 class PairMaker:
@@ -84,7 +85,7 @@ class PairMaker:
         start = int(rng.integers(max(len(burst) - WINDOW, 0) + 1))
         images, meshes = _resized(burst.images[start : start + WINDOW], burst.meshes[start : start + WINDOW], rng)
         real, fake, cells, kind = self._pair(images, meshes, rng)
-        return Pair(real, fake, cells, kind)
+        return Pair(real, fake, cells, kind, burst.person)
 
     def _of_stills(self, rng: au.Rng) -> Pair:
         parts = []
@@ -93,7 +94,7 @@ class PairMaker:
             parts.append(self._pair(*_resized(burst.images, burst.meshes, rng), rng))
         first = parts[0]
         both = [np.concatenate([p[k] for p in [first, *parts]]) for k in range(3)]
-        return Pair(both[0], both[1], both[2], "still")
+        return Pair(both[0], both[1], both[2], "still", "")
 
     def _pair(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> tuple[NDArray, NDArray, NDArray, str]:
         kind, (made, made_meshes, masks) = self._fakes.make(images, meshes, rng)
@@ -162,9 +163,13 @@ def write_shard(maker: PairMaker, number: int, folder: Path) -> Path:
         pairs = [maker.make(number * SHARD_PAIRS + i) for i in range(SHARD_PAIRS)]
         with whole_file(path) as part:
             np.savez(
-                part, real=np.stack([p.real for p in pairs]), fake=np.stack([p.fake for p in pairs]),
-                cells=np.stack([p.cells for p in pairs]), kind=np.array([p.kind for p in pairs]),
-            )  # fmt: skip
+                part,
+                real=np.stack([p.real for p in pairs]),
+                fake=np.stack([p.fake for p in pairs]),
+                cells=np.stack([p.cells for p in pairs]),
+                kind=np.array([p.kind for p in pairs]),
+                person=np.array([p.person for p in pairs]),
+            )
     return path
 
 
@@ -180,7 +185,7 @@ class Pool:
         for path in sorted(self._folder.glob("pairs*.npz"))[: self._limit]:
             if path not in self._known:
                 with contextlib.suppress(OSError, ValueError), np.load(path, allow_pickle=False) as z:
-                    self._known[path] = {k: z[k] for k in ("real", "fake", "cells", "kind")}
+                    self._known[path] = {k: z[k] for k in ("real", "fake", "cells", "kind", "person")}
         return len(self._known) * SHARD_PAIRS
 
     def draw(self, rng: au.Rng, pairs: int, frames: int) -> tuple[NDArray, NDArray, NDArray]:
@@ -200,11 +205,13 @@ class Pool:
         x = np.concatenate(xs).transpose(0, 3, 1, 2)
         return np.ascontiguousarray(x), np.concatenate(ys), np.concatenate(cs)
 
-    def windows(self, kinds: bool = False) -> tuple[NDArray, NDArray, NDArray]:
-        """All windows with time: (N, 8, 128, 192, 6) as an index list is too large; gives (shard, row) of each, and
-        its kind."""
-        rows = [(s, i, k) for s, d in enumerate(self._known.values()) for i, k in enumerate(d["kind"]) if k != "still"]
-        return np.array([r[0] for r in rows]), np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
+    def windows(self) -> tuple[NDArray, NDArray, NDArray]:
+        """Where the windows with time are: (N,) shard, (N,) row in it, and (N,) the person seen; photographs are left
+        out."""
+        shards = list(self._known.values())
+        rows = [(s, i) for s, d in enumerate(shards) for i, k in enumerate(d["kind"]) if k != "still"]
+        persons = [str(shards[s]["person"][i]) for s, i in rows]
+        return np.array([s for s, _ in rows]), np.array([i for _, i in rows]), np.array(persons)
 
     def window(self, shard: int, row: int, name: str) -> NDArray[np.uint8]:
         """(8, 128, 192, 6) frames of one window beside those before them."""

@@ -4,10 +4,10 @@ import numpy as np
 
 from facewitness.detector.cues.registry import Abstained, Measured, Needs, cue
 from facewitness.detector.evidence import Evidence
-from facewitness.detector.texture import QUANTITIES, REGIONS
+from facewitness.detector.texture import COLOURS, QUANTITIES, REGIONS
 
 SURFACE = Needs(face_px=60, seconds=1.5, fps=5)
-FINE, MIDDLE, CHANGE = (QUANTITIES.index(q) for q in ("fine", "middle", "change"))
+FINE, MIDDLE, CHANGE, GREEN = (QUANTITIES.index(q) for q in ("fine", "middle", "change", "green"))
 _AT = {name: k for k, name in enumerate(REGIONS)}
 SKIN = [_AT[n] for n in ("forehead", "right_cheek", "left_cheek", "nose", "chin")]
 AROUND = [_AT[n] for n in ("right_edge", "left_edge", "below", "above")]
@@ -127,7 +127,7 @@ def background_stillness(e: Evidence) -> Measured:
 )  # fmt: skip
 def colour_drift(e: Evidence) -> Measured:
     """Spread over time of the colour of the cheeks against the neck's, in log chroma."""
-    colour = np.log(np.maximum(e.texture[..., 3:], 2))
+    colour = np.log(np.maximum(e.texture[..., COLOURS], 2))
     chroma = colour - colour.mean(-1, keepdims=True)
     cheeks = chroma[:, [_AT["right_cheek"], _AT["left_cheek"]]].mean(1)
     apart = cheeks - chroma[:, _AT["below"]]
@@ -143,7 +143,7 @@ def pulse_distribution(e: Evidence) -> Measured | Abstained:
     """How differently the green signal of forehead and cheeks moves in the pulse's band (0.8 to 3 Hz); never whether
     there is a pulse."""
     regions = [_AT["forehead"], _AT["right_cheek"], _AT["left_cheek"]]
-    signals = e.texture[:, regions, 4] / np.maximum(e.texture[:, regions, 3:].mean(-1), 1)
+    signals = e.texture[:, regions, GREEN] / np.maximum(e.texture[:, regions, COLOURS].mean(-1), 1)
     ok = np.isfinite(signals).all(1)
     if ok.mean() < 0.9:
         return Abstained("the face is not in view all the time")

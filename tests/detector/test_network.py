@@ -1,0 +1,69 @@
+"""The network: any timm backbone, the same scores by either runtime, stored without a pickle."""
+
+import numpy as np
+import pytest
+import torch
+
+from facewitness.detector.backbones import create_backbone, import_timm
+from facewitness.detector.network import Detector, NetworkConfig, Scorer, load_network, save_network
+from facewitness.errors import UsageError
+
+AGREEMENT = 1e-3
+"""How far the scores of two runtimes may differ."""
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("network") / "network.safetensors"
+    save_network(Detector(), path, trained="no")
+    return path
+
+
+def test_timm_can_be_imported_beside_any_torchvision():
+    assert import_timm().is_model("resnet18")
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "mobilenetv3_small_050"])
+def test_any_timm_backbone_gives_maps(name):
+    maps = create_backbone(name, in_chans=5).eval()(torch.zeros(1, 5, 128, 192))
+    assert maps.ndim == 4 and maps.shape[2:] == (4, 6)
+
+
+def test_an_unknown_backbone_is_refused():
+    with pytest.raises(UsageError, match="no backbone"):
+        create_backbone("resnet_of_my_own")
+
+
+def test_openvino_scores_as_pytorch_does(weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("FACEWITNESS_CACHE", str(tmp_path))
+    rng = np.random.default_rng(0)
+    pairs = rng.integers(0, 256, (5, 128, 192, 6), np.uint8)
+    pytest.importorskip("openvino")
+    slow, fast = Scorer(weights, runtime="torch"), Scorer(weights, runtime="openvino")
+    (e1, f1), (e2, f2) = slow.frames(pairs), fast.frames(pairs)
+    assert np.abs(e1 - e2).max() < AGREEMENT and np.abs(f1 - f2).max() < AGREEMENT
+    windows = [s.windows(e1[None], f1[None]) for s in (slow, fast)]
+    assert np.abs(windows[0] - windows[1]).max() < AGREEMENT
+
+
+def test_the_head_takes_windows_of_any_length():
+    model = Detector().eval()
+    for frames in (4, 16, 32):
+        logits, per_frame, cells = model(torch.zeros(1, frames, 6, 128, 192))
+        assert logits.shape == (1,) and per_frame.shape == (1, frames) and cells.shape == (1, frames, 24)
+
+
+def test_weights_come_back_as_they_were_saved(weights):
+    again = load_network(weights)
+    torch.manual_seed(0)
+    for a, b in zip(again.state_dict().values(), Detector().state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert again.config == NetworkConfig()
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path):
+    path = tmp_path / "network.safetensors"
+    path.write_bytes(b"not a network")
+    with pytest.raises(UsageError, match="fit it again"):
+        load_network(path)
