@@ -57,7 +57,13 @@ class Audit:
     def from_row(cls, row: Mapping[str, Any]) -> "Audit":
         """The audit of a JSON row; fields it does not know are left out."""
         known = {f.name: row[f.name] for f in fields(cls) if f.name in row}
-        known["codes"] = tuple(Code(**c) for c in known.get("codes", ()))
-        for name in ("missing", "ingredients", "extra_boxes"):
-            known[name] = tuple(known.get(name, ()))
+        known["codes"] = tuple(Code(**c) for c in _mappings(known.get("codes")))
+        known["missing"] = tuple(known.get("missing") or ())
+        for name in ("ingredients", "extra_boxes"):
+            known[name] = tuple(_mappings(known.get(name)))
         return cls(**known)
+
+
+def _mappings(value: Any) -> list[dict[str, Any]]:
+    """The entries of a list that was perhaps cut, without the note that says so."""
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list | tuple) else []

@@ -41,8 +41,6 @@ class Ingredient:
     """``parentOf`` (the file that was edited), ``componentOf`` or ``inputTo`` (the driver of a reenactment)."""
     role: str = ""
     """In our words: ``driver``, ``target``, ``report subject``."""
-    manifest: Path | None = None
-    """Its manifest, where that is a sidecar."""
 
     def __post_init__(self) -> None:
         """Refuse a relationship that C2PA does not know."""

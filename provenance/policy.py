@@ -12,8 +12,8 @@ STATES = ("trusted", "untrusted", "invalid", "absent", "unreadable", "timeout")
 
 TIME_BUDGET_S = 4.0
 """What one small file may take; larger files get more, see ``SECONDS_PER_MB``."""
-SECONDS_PER_MB = 0.02
-"""Ten times what the library needs on one slow core."""
+SECONDS_PER_MB = 0.05
+"""Twenty times what the library needs on one core; a disk that gives 20 MB/s is fast enough."""
 MEMORY_BUDGET_MB = 2048
 """Address space of a worker above what it uses when idle."""
 

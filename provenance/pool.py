@@ -8,10 +8,11 @@ import os
 import selectors
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from facewitness.files import to_json
@@ -47,7 +48,8 @@ class _Worker:
         media_type = job.audit.media_type if job.audit else None
         sidecar = str(job.sidecar) if job.sidecar else None
         task = "second" if job.audit else "examine"
-        self._send(json.dumps({"task": task, "path": str(job.path), "sidecar": sidecar, "media_type": media_type}))
+        request = {"task": task, "path": str(job.path), "sidecar": sidecar, "media_type": media_type}
+        self._send(json.dumps({**request, "budget_s": budget_s}))
 
     def _send(self, line: str) -> None:
         assert self.process.stdin
@@ -174,7 +176,7 @@ class VerifierPool:
         if job.audit is not None:
             job.audit, job.done = with_opinion(job.audit, answer), True
             return
-        job.audit = Audit.from_row(answer)
+        job.audit = replace(Audit.from_row(answer), path=str(job.path))
         if self.policy.second_opinion and job.audit.media_type:
             self._start(job, busy, selector)
         else:
@@ -198,18 +200,29 @@ class VerifierPool:
 
 
 _shared: dict[Policy, VerifierPool] = {}
+_sharing = threading.Lock()
 
 
-def shared_pool(policy: Policy) -> VerifierPool:
-    """One pool of one worker that stays for the life of the process, for callers who verify a file now and then."""
-    if policy not in _shared:
-        while _shared:
-            _shared.popitem()[1].close()
-        _shared[policy] = VerifierPool(policy, workers=1)
-    return _shared[policy]
+def audit_one(policy: Policy, path: Path, sidecar: Path | None) -> Audit:
+    """Audit one file in a worker that stays for the life of the process; threads take turns."""
+    with _sharing:
+        if policy not in _shared:
+            _close_shared()
+            _shared[policy] = VerifierPool(policy, workers=1)
+        return next(_shared[policy].verify([(path, sidecar)]))
 
 
 @atexit.register
 def _close_shared() -> None:
     while _shared:
         _shared.popitem()[1].close()
+
+
+def _forget_shared() -> None:
+    """In a forked process: the workers are the parent's, and so is whoever held the lock."""
+    global _sharing
+    _shared.clear()
+    _sharing = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_shared)

@@ -21,10 +21,12 @@ from facewitness.provenance.policy import Policy, moment
 
 MAX_INGREDIENT_DEPTH = 16
 MAX_INGREDIENTS = 256
+MAX_CODES = 400
+"""Checks kept of one manifest; failures come first."""
 UNTRUSTED = "signingCredential.untrusted"
 TRUSTED = "signingCredential.trusted"
 _TRUST_CODES = {UNTRUSTED, TRUSTED}
-_BROKEN_FILE = ("Other: asset could not be parsed", "Io:", "NotSupported", "FileNotFound", "Other: could not read")
+_BROKEN_FILE = ("Other: asset could not be parsed", "Io:", "NotSupported", "FileNotFound", "Failed to create reader")
 """How the library's errors begin that speak of the file; all others speak of its manifest."""
 _TIMELY = {"claimSignature.insideValidity", "claimSignature.outsideValidity", "signingCredential.expired"}
 _AI_WORDS = {
@@ -45,7 +47,6 @@ def examine(path: Path, policy: Policy, context: Any, *, sidecar: Path | None = 
         if path.stat().st_size == 0:
             return replace(audit, error="the file is empty", sha256=hashlib.sha256().hexdigest())
         kind = media_type(path)
-        sidecar = sidecar or _sidecar(path)
         if kind is None:
             what = FOREIGN.get(path.suffix.lower(), "files of this kind")
             return replace(audit, sha256=_sha256(path), error=f"manifests in {what} cannot be read")
@@ -59,9 +60,21 @@ def examine(path: Path, policy: Policy, context: Any, *, sidecar: Path | None = 
 
 
 def _examine(audit: Audit, path: Path, kind: str, policy: Policy, context: Any, sidecar: Path | None) -> Audit:
+    content = _Content(path)
+    found = _read(audit, content, kind, policy, context, sidecar)
+    beside = None if sidecar else _sidecar(path)
+    if beside and found.state == "absent":
+        found = _read(audit, content, kind, policy, context, beside)
+    found = replace(found, sha256=content.sha256())
+    if kind in BMFF and found.state in ("trusted", "untrusted", "invalid"):
+        with contextlib.suppress(OSError, ValueError):
+            found = replace(found, extra_boxes=(*found.extra_boxes, *extra_boxes(path)))
+    return found
+
+
+def _read(audit: Audit, content: "_Content", kind: str, policy: Policy, context: Any, sidecar: Path | None) -> Audit:
     from c2pa import C2paError, Reader
 
-    content = _Content(path)
     try:
         store = sidecar.read_bytes() if sidecar else None
         with content.open() as f, Reader(kind, f, store, context=context) as reader:
@@ -69,17 +82,11 @@ def _examine(audit: Audit, path: Path, kind: str, policy: Policy, context: Any, 
             raw = _store(reader, report["active_manifest"])
             remote = reader.get_remote_url()
         found = _judge(audit, report, raw, policy)
-        if remote and not found.error:
-            found = replace(found, claims={**(found.claims or {}), "remote_url": remote})
     except C2paError as e:
-        found = _refused(audit, str(e))
+        return _refused(audit, str(e))
     except (OSError, KeyError, ValueError, RecursionError) as e:
-        found = replace(audit, state="invalid", error=f"the manifest cannot be made sense of ({type(e).__name__})")
-    found = replace(found, sha256=content.sha256())
-    if kind in BMFF and found.state in ("trusted", "untrusted", "invalid"):
-        with contextlib.suppress(OSError, ValueError):
-            found = replace(found, extra_boxes=(*found.extra_boxes, *extra_boxes(path)))
-    return found
+        return replace(audit, state="invalid", error=f"the manifest cannot be made sense of ({type(e).__name__})")
+    return replace(found, claims={**(found.claims or {}), "remote_url": remote}) if remote else found
 
 
 def _judge(audit: Audit, report: dict[str, Any], raw: bytes, policy: Policy) -> Audit:
@@ -108,7 +115,7 @@ def _judge(audit: Audit, report: dict[str, Any], raw: bytes, policy: Policy) -> 
         signer=signer,
         signed_at=signed_at if stamped else None,
         trust_list=_list_line(listed, policy) if state == "trusted" else None,
-        codes=tuple(codes),
+        codes=tuple(codes[:MAX_CODES]),
         missing=_missing(codes),
         ingredients=tuple(_ingredients(report, raw, active, results.get("ingredientDeltas") or [], policy, when)),
         label=claims["label"] if state == "trusted" else None,

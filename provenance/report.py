@@ -165,8 +165,23 @@ def _page() -> Any:
 
     folder = Path(__file__).parent
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["visible"] = visible
+    environment.filters |= {"visible": visible, "place": _place, "spoken": _spoken}
     return environment.from_string((folder / "report.html").read_text(encoding="utf-8")).module
+
+
+def _place(url: str) -> str:
+    """Where in a manifest a check applies, without the manifest's own long name where it is the usual one."""
+    parts = url.split("/")
+    return "/".join(parts[3:]) if url.startswith("self#jumbf=/c2pa/") and len(parts) > 3 else url
+
+
+def _spoken(value: Any) -> str:
+    """A JSON value as a line of words."""
+    if isinstance(value, dict):
+        return "; ".join(f"{k}: {_spoken(v)}" for k, v in value.items() if v is not None)
+    if isinstance(value, list):
+        return ", ".join(_spoken(v) for v in value)
+    return "nothing" if value is None else str(value)
 
 
 def _cell(value: Any) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 def main() -> None:
     """Serve requests until stdin closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process even inside the library, if nobody else does
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii", newline="\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     from facewitness.provenance.policy import Policy
@@ -28,10 +29,13 @@ def main() -> None:
     context = library_context(library_settings(policy.anchors, online=policy.online))
     _limit_memory(policy.memory_budget_mb)
     for line in sys.stdin:
+        request = json.loads(line)
+        signal.setitimer(signal.ITIMER_REAL, request["budget_s"] + ORPHAN_GRACE_S)
         try:
-            answer = _answer(json.loads(line), policy, context)
+            answer = _answer(request, policy, context)
         except MemoryError:
             os._exit(MEMORY_EXIT)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
@@ -49,6 +53,8 @@ def _answer(request: dict[str, Any], policy: Any, context: Any) -> Any:
     return bounded(plain(examine(path, policy, context, sidecar=sidecar)))
 
 
+ORPHAN_GRACE_S = 30.0
+"""A worker whose parent was killed ends by itself this long after its budget."""
 MEMORY_EXIT = 12
 """Exit status of a worker that ran out of its memory budget (ENOMEM)."""
 

@@ -375,3 +375,65 @@ def test_two_runs_differ_in_nothing_but_their_time(signed: Signed, video: Path) 
     for row in (*first, *second):
         row.pop("validated_at")
     assert first == second
+
+
+def test_nothing_is_fetched_unless_asked(video: Path, tmp_path: Path) -> None:
+    import http.server
+    import threading
+    from dataclasses import replace
+
+    import cv2
+    import numpy as np
+    from c2pa import Builder
+
+    from facewitness.provenance.keys import c2pa_signer
+    from facewitness.provenance.manifest import definition
+    from facewitness.provenance.trust import ensure_signer
+
+    asked: list[str] = []
+    served: list[bytes] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Type", "application/c2pa")
+            self.send_header("Content-Length", str(len(served[0])))
+            self.end_headers()
+            self.wfile.write(served[0])
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    picture, out = tmp_path / "p.jpg", tmp_path / "remote.jpg"
+    cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        spec = ManifestSpec(kind="captured", training=None)
+        builder = Builder(definition(spec, title="p", media_type="image/jpeg"))
+        builder.set_no_embed()
+        builder.set_remote_url(f"http://127.0.0.1:{server.server_port}/p.c2pa")
+        served.append(builder.sign_file(str(picture), str(out), c2pa_signer(ensure_signer(), [])))
+        closed = verify_file(out)
+        assert closed.state == "absent" and failures(closed) == {"manifest.inaccessible"} and not asked
+        opened = verify_file(out, replace(default_policy(), online=True))
+        assert opened.state == "trusted" and asked == ["/p.c2pa"]
+        server.shutdown()
+
+
+def test_threads_and_forked_processes_may_verify_at_once(signed: Signed) -> None:
+    import multiprocessing
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as pool:
+        assert {a.state for a in pool.map(verify_file, [signed.path] * 12)} == {"trusted"}
+    context = multiprocessing.get_context("fork")
+    with context.Pool(2) as processes:
+        assert {a.state for a in processes.map(verify_file, [signed.path] * 4)} == {"trusted"}
+    assert verify_file(signed.path).state == "trusted"
+
+
+def test_a_manifest_of_many_statements_is_still_read(video: Path, tmp_path: Path) -> None:
+    spec = ManifestSpec(kind="captured", assertions={f"org.example.n{n}": {"n": n} for n in range(700)})
+    audit = verify_file(sign_file(video, tmp_path / "o.mp4", manifest=spec).path)
+    assert audit.state == "trusted" and 300 < len(audit.codes) <= 400
