@@ -1,7 +1,6 @@
 """An actor: one person who can be driven, as a folder that says whose rights it stands on. No pickle, every file hashed."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -131,11 +130,22 @@ def load_actor(path: Path, *, check: bool = True) -> Actor:
         raise UnreadableInputError(
             f"{path / CARD} is of another kind or version ({card.get('schema')}); train it again."
         )
+    if card.get("basis_sha256") != basis_sha256():
+        raise UnreadableInputError(
+            f"{path} was made with another expression basis than this installation's; train it again."
+        )
     for name, digest in card["sha256"].items() if check else ():
         file = path / name
         if not file.is_file() or sha256_file(file) != digest:
             raise UnreadableInputError(f"{file} is missing or was changed since the actor was trained; train it again.")
     return Actor(path, card)
+
+
+def basis_sha256() -> str:
+    """Hash of the expression basis: coefficients of one basis mean nothing in another."""
+    from facewitness.generator.reconstruct import model
+
+    return sha256_file(Path(model.__file__).with_name(model.BASIS_FILE))
 
 
 def save_arrays(path: Path, **arrays: NDArray) -> None:
@@ -146,9 +156,10 @@ def save_arrays(path: Path, **arrays: NDArray) -> None:
 
 def save_card(path: Path, card: dict[str, Any], files: list[str]) -> None:
     """Write the card with the hashes of ``files``: the last thing written, it makes the folder an actor."""
-    card = {"schema": SCHEMA, **card, "sha256": {name: sha256_file(path / name) for name in files}}
+    card = {
+        "schema": SCHEMA,
+        **card,
+        "basis_sha256": basis_sha256(),
+        "sha256": {name: sha256_file(path / name) for name in files},
+    }
     write_text(path / CARD, to_json(card, indent=2))
-
-
-Progress = Callable[[float, str], None]
-"""Called with seconds done since the last call, and a note."""

@@ -1,6 +1,6 @@
 """The base picture before any network: warped canvas, mouth and eyes from the moments that fit them, joined without a seam."""
 
-from functools import cache
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from facewitness.faces import landmarks as lm
 from facewitness.generator.render import interpolate, rasterise
-from facewitness.generator.retrieve import Choice
+from facewitness.generator.retrieve import Choice, looks_of
 from facewitness.generator.shapes import Shapes
 from facewitness.generator.warp import grid, pull, shells, warp_map
 
@@ -42,6 +42,11 @@ class Composer:
         self.frames, self.shapes = frames, shapes
         self.shells = shells(shapes)
         self.size = frames.shape[1]
+
+    @cached_property
+    def looks(self) -> NDArray[np.float32]:
+        """What surrounds the face in each stored frame, see ``retrieve.looks_of``."""
+        return looks_of(self.frames, self.shapes)
 
     def compose(
         self, mesh: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]]

@@ -7,6 +7,7 @@ holding and playing back are nearly free; a jump to another moment costs, and is
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -77,16 +78,23 @@ def costs(wanted: NDArray[np.float32], stored: NDArray[np.float32]) -> NDArray[n
     return np.maximum((wanted**2).sum(1)[:, None] + (stored**2).sum(1)[None] - 2 * cross, 0).astype(np.float32)
 
 
-def choose(cost: Callable[[int, int], NDArray[np.float32]], frames: int, jump: float) -> NDArray[np.int64]:
+def choose(
+    cost: Callable[[int, int], NDArray[np.float32]], frames: int, jump: float, looks: NDArray[np.float32] | None = None
+) -> NDArray[np.int64]:
     """(frames,) the cheapest way through the costs, where leaving the neighbourhood of the last choice costs ``jump``.
 
-    ``cost(start, stop)`` gives (stop - start, N). Decided in chunks with a look ahead, so that memory stays bounded.
+    With ``looks`` (N, F) a jump between frames that look alike costs less, one between unlike ones more. ``cost(start,
+    stop)`` gives (stop - start, N). Decided in chunks with a look ahead, so that memory stays bounded.
     """
     chosen: list[NDArray[np.int64]] = []
     start, last = 0, -1
     while start < frames:
         stop = min(start + CHUNK + LOOK_AHEAD, frames)
-        path = _viterbi(np.ascontiguousarray(cost(start, stop)), float(jump), last)
+        window = np.ascontiguousarray(cost(start, stop))
+        if looks is None:
+            path = _viterbi(window, float(jump), last)
+        else:
+            path = _viterbi_linked(window, float(jump), last, looks)
         keep = path if stop == frames else path[:CHUNK]
         chosen.append(keep)
         start, last = start + len(keep), int(keep[-1])
@@ -125,6 +133,76 @@ def _viterbi(cost, jump, last):  # pragma: no cover - compiled
     return path
 
 
+KEPT = 160
+"""Stored frames considered for each wanted one where looks count: the cheapest."""
+
+
+def looks_of(frames: NDArray[np.uint8], shapes: Shapes) -> NDArray[np.float32]:
+    """(N, F) a tiny picture of what surrounds the face in each frame; mean squared distance of two at random is 1.
+
+    A jump between frames whose shoulders and background look alike is not seen, however it is faded.
+    """
+    side = 12
+    size = frames.shape[1]
+    x0, y0 = np.median(shapes.mesh[..., :2].min(1), axis=0) * side / size
+    x1, y1 = np.median(shapes.mesh[..., :2].max(1), axis=0) * side / size
+    around = np.ones((side, side), bool)
+    around[max(int(np.ceil(y0)), 0) : max(int(y1), 0), max(int(np.ceil(x0)), 0) : max(int(x1), 0)] = False
+    small = np.stack([cv2.resize(f, (side, side), interpolation=cv2.INTER_AREA) for f in frames])
+    flat = small[:, around].reshape(len(frames), -1).astype(np.float32)
+    spread = 2 * flat.var(0).sum()
+    return np.ascontiguousarray((flat - flat.mean(0)) / np.sqrt(max(float(spread), 1e-6)))
+
+
+@njit(cache=True)
+def _viterbi_linked(cost, jump, last, looks):  # pragma: no cover - compiled
+    frames, stored = cost.shape
+    count = min(KEPT, stored)
+    hold = 0.02 * jump
+    features = looks.shape[1]
+    kept = np.empty((frames, count), np.int32)
+    back = np.zeros((frames, count), np.int32)
+    total = np.empty(count, np.float64)
+    for t in range(frames):
+        kept[t] = np.argsort(cost[t])[:count].astype(np.int32)
+        fresh = np.empty(count, np.float64)
+        for b in range(count):
+            i = kept[t, b]
+            best, source = 1e18, 0
+            if t == 0:
+                best = 0.0
+                if last >= 0 and abs(i - last) > 2:
+                    best = jump
+            else:
+                for a in range(count):
+                    j = kept[t - 1, a]
+                    price = total[a]
+                    if price >= best:
+                        continue
+                    step = i - j
+                    if step == 1:
+                        pass
+                    elif -1 <= step <= 2:
+                        price += hold
+                    else:
+                        apart = 0.0
+                        for f in range(features):
+                            gap = looks[i, f] - looks[j, f]
+                            apart += gap * gap
+                        price += jump * (0.3 + 2.0 * min(apart, 1.5))
+                    if price < best:
+                        best, source = price, a
+            fresh[b] = best + cost[t, i]
+            back[t, b] = source
+        total = fresh
+    path = np.empty(frames, np.int64)
+    at = np.argmin(total)
+    for t in range(frames - 1, -1, -1):
+        path[t] = kept[t, at]
+        at = back[t, at]
+    return path
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """What is shown in one region over T frames: mostly one stored frame, two while a jump is faded over."""
@@ -156,12 +234,12 @@ def faded(path: NDArray[np.int64], frames: int) -> Choice:
 
 def plan(
     wanted: Shapes, stored: Shapes, *, allowed: NDArray[np.bool_] | None = None, away: NDArray[np.int64] | None = None,
-    away_by: int = 0, jump_scale: float = 1.0,
+    away_by: int = 0, looks: NDArray[np.float32] | None = None,
 ) -> dict[str, Choice]:  # fmt: skip
     """Choose the stored frames for every region of every wanted frame.
 
     ``allowed`` (N,) leaves stored frames out; with ``away`` (T,), the stored frame each wanted one *is* (in training), all
-    within ``away_by`` frames of it are left out.
+    within ``away_by`` frames of it are left out. ``looks`` (see ``looks_of``) guides the jumps of the canvas.
     """
     out = {}
     for region in REGIONS:
@@ -175,5 +253,7 @@ def plan(
                 price[np.abs(np.arange(price.shape[1])[None] - away[start:stop, None]) <= away_by] = NEVER
             return price
 
-        out[region] = faded(choose(cost, len(wanted), JUMP[region] * jump_scale), FADE[region])
+        out[region] = faded(
+            choose(cost, len(wanted), JUMP[region], looks if region == "canvas" else None), FADE[region]
+        )
     return out

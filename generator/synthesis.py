@@ -54,7 +54,7 @@ class Synthesiser:
 
     def plan(self, wanted: Shapes, *, allowed: NDArray[np.bool_] | None = None) -> dict[str, Choice]:
         """The stored frames to be shown for ``wanted``."""
-        return plan(wanted, self.composer.shapes, allowed=allowed)
+        return plan(wanted, self.composer.shapes, allowed=allowed, looks=self.composer.looks)
 
     def frames(
         self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: NDArray[np.bool_] | None = None,

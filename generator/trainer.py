@@ -76,7 +76,9 @@ def make_material(
     At least 8 clips are made whatever the clock says.
     """
     composer = Composer(frames, shapes)
-    choices = plan(shapes, shapes, away=np.arange(len(shapes)), away_by=max(1, round(AWAY_S * rate)))
+    choices = plan(
+        shapes, shapes, away=np.arange(len(shapes)), away_by=max(1, round(AWAY_S * rate)), looks=composer.looks
+    )
     starts = np.arange(0, len(shapes) - CLIP + 1, CLIP)
     starts = rng.permutation(starts)[:most]
     given, truth, points = [], [], []

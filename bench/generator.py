@@ -1,0 +1,145 @@
+"""Reenactment against its baselines, in one run: self-reenactment on the held-out fifth, and motion transfer by a judge.
+
+    python -m bench.generator --clips DIR --target A.mp4 --target B.mp4 --minutes 5 --driver C.mp4 \
+        --judge JUDGE.py --judge-python PYTHON --out out/bench
+
+Prints tables and writes ``generator.json`` and a sheet of pictures for every target. The judge is any script that takes
+``--driver`` and ``--made`` and prints lines ``channel corr R gain G jitter ratio J``; it stays outside the project.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from facewitness.files import to_json, write_text
+from facewitness.generator import load_actor, reenact, train_actor
+from facewitness.generator.actor import Actor
+from facewitness.generator.baselines import BASELINES
+from facewitness.generator.evaluate import made_at
+from facewitness.generator.metrics import Score
+from facewitness.generator.motion import Reader, correlations
+from facewitness.generator.synthesis import Finish, Synthesiser
+
+RIGHTS = "footage named on the command line of the benchmark, for measuring on this machine only"
+COLUMNS = ("psnr_full", "psnr_head", "psnr_face", "psnr_mouth", "psnr_eyes", "ssim_face", "l1_face", "fine", "flicker",
+           "r_mouth", "r_lids", "r_gaze", "ms")  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=Path, required=True, help="folder of real footage")
+    parser.add_argument("--target", action="append", default=[], help="file in CLIPS; may be repeated")
+    parser.add_argument("--driver", action="append", default=[], help="file in CLIPS that drives the first target")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--frames", type=int, default=120, help="held-out frames measured, in pairs of neighbours")
+    parser.add_argument("--judge", type=Path, help="script of an independent judge of motion transfer")
+    parser.add_argument("--judge-python", default=sys.executable, help="the Python that runs the judge")
+    parser.add_argument("--out", type=Path, default=Path("out/bench"))
+    parser.add_argument("--keep", action="store_true", help="use actors that are in OUT already")
+    args = parser.parse_args()
+    report: dict[str, Any] = {
+        "schema": "facewitness.bench.generator/1",
+        "minutes": args.minutes,
+        "size": args.size,
+        "self": {},
+        "transfer": {},
+    }
+    actors = {}
+    for name in args.target:
+        folder = args.out / f"actor-{Path(name).stem}"
+        if not (args.keep and (folder / "actor.json").exists()):
+            train_actor(args.clips / name, folder, rights=RIGHTS, minutes=args.minutes, size=args.size)
+        actors[name] = load_actor(folder)
+        report["self"][name] = self_reenactment(actors[name], args.frames, args.out)
+        print_table(name, report["self"][name])
+    for driver in args.driver if actors else ():
+        target, actor = next(iter(actors.items()))
+        made = args.out / f"{Path(driver).stem}-drives-{Path(target).stem}.mp4"
+        start = time.perf_counter()
+        reenact(actor, args.clips / driver, made, driver_rights=RIGHTS)
+        row: dict[str, Any] = {"seconds": time.perf_counter() - start}
+        if args.judge:
+            row |= judged(args.judge, args.judge_python, args.clips / driver, made)
+        report["transfer"][f"{driver} > {target}"] = row
+        print(f"\n{driver} drives {target}: " + ", ".join(f"{k} {v}" for k, v in row.items()))
+    write_text(args.out / "generator.json", to_json(report, indent=2))
+    print(f"\n{args.out / 'generator.json'}")
+    return 0
+
+
+def self_reenactment(actor: Actor, most: int, out: Path) -> dict[str, dict[str, float]]:
+    """Figures of every method on the part of the footage that was held out, made from the rest."""
+    held = actor.holdout_from
+    squares, shapes = actor.squares, actor.shapes
+    maker = Synthesiser(
+        squares[:held], shapes[:held], actor.texture, refine=actor.refine(), finish=Finish(**actor.card["finish"])
+    )
+    plain = Synthesiser(squares[:held], shapes[:held], actor.texture)
+    wanted = shapes[held:]
+    starts = np.unique(np.linspace(0, len(wanted) - 2, max(most // 2, 1)).astype(int))
+    choices, reader = maker.plan(wanted), Reader()
+    ready = {name: prepare(plain, wanted) for name, prepare in BASELINES.items()}
+    names = [*ready, "ours, no network", "ours"]
+    scores = {n: Score(maker.size) for n in names}
+    motion: dict[str, list[dict[str, float]]] = {n: [] for n in [*names, "truth"]}
+    spent, rows = dict.fromkeys(names, 0.0), []
+    for start in starts:
+        pictures: dict[str, list[np.ndarray]] = {}
+        for name in names:
+            began = time.perf_counter()
+            if name in ready:
+                pictures[name] = [np.clip(ready[name](start + k), 0, 255) for k in (0, 1)]
+            else:
+                use = maker if name == "ours" else plain
+                pictures[name] = [m.picture for m in made_at(use, wanted, choices, slice(start, start + 2))]
+            spent[name] += time.perf_counter() - began
+        for k in (0, 1):
+            truth, mesh = squares[held + start + k], wanted.mesh[start + k]
+            motion["truth"].append(reader(truth, mesh))
+            for name in names:
+                scores[name].add(pictures[name][k], truth, mesh, follows=k == 1)
+                motion[name].append(reader((pictures[name][k] + 0.5).astype(np.uint8), mesh))
+        rows.append([truth, *(p[1] for p in pictures.values())])
+    chosen = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, 5).astype(int))]
+    sheet = np.concatenate([np.concatenate([np.asarray(p, np.float32) for p in row], axis=1) for row in chosen], axis=0)
+    cv2.imwrite(str(out / f"{actor.name}.png"), (sheet + 0.5).astype(np.uint8)[..., ::-1])
+    return {
+        n: scores[n].row() | correlations(motion["truth"], motion[n]) | {"ms": 1000 * spent[n] / (2 * len(starts))}
+        for n in names
+    }
+
+
+def print_table(name: str, table: dict[str, dict[str, float]]) -> None:
+    print(f"\n{name}\n{'':18}" + "".join(f"{c.replace('psnr_', ''):>10}" for c in COLUMNS))
+    for method, row in table.items():
+        print(f"{method:18}" + "".join(f"{row.get(c, float('nan')):10.3f}" for c in COLUMNS))
+
+
+def judged(script: Path, python: str, driver: Path, made: Path) -> dict[str, Any]:
+    """What the judge prints, by channel: correlation, gain and jitter ratio; and the mean correlation."""
+    done = subprocess.run(
+        [python, str(script), "--driver", str(driver), "--made", str(made)], capture_output=True, text=True, check=False
+    )
+    out: dict[str, Any] = {}
+    for line in done.stdout.splitlines():
+        if found := re.match(r"(\w+)\s+corr (\S+)\s+gain (\S+)\s+jitter ratio (\S+)", line):
+            out[found[1]] = {
+                "r": None if found[2] == "None" else float(found[2]),
+                "gain": float(found[3]),
+                "jitter": float(found[4]),
+            }
+        elif found := re.search(r"mean correlation (\S+)", line):
+            out["mean"] = float(found[1])
+    return out or {"error": (done.stderr or done.stdout).strip()[-300:]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

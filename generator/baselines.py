@@ -1,0 +1,67 @@
+"""What came before, on the same frames: copied, warped, textured and greedily retrieved faces, to be measured against."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.generator.compose import at
+from facewitness.generator.condition import conditioning
+from facewitness.generator.retrieve import REGIONS, Choice, costs, features
+from facewitness.generator.shapes import Shapes
+from facewitness.generator.synthesis import Synthesiser
+from facewitness.generator.warp import pull
+
+Baseline = Callable[[Synthesiser, Shapes], Callable[[int], NDArray[np.float32]]]
+"""Prepares for wanted shapes; what it gives makes the square (S, S, 3; 0..255) of frame t."""
+
+
+def nearest(maker: Synthesiser, wanted: Shapes) -> dict[str, NDArray[np.int64]]:
+    """Per region, the stored frame most like each wanted one, without regard to the frames before and after."""
+    stored = maker.composer.shapes
+    return {r: costs(features(wanted, r, like=stored), features(stored, r)).argmin(1) for r in REGIONS}
+
+
+def copy_nearest(maker: Synthesiser, wanted: Shapes) -> Callable[[int], NDArray[np.float32]]:
+    """Show the stored frame whose head and face are nearest, as it is."""
+    canvas = nearest(maker, wanted)["canvas"]
+    return lambda t: maker.composer.frames[canvas[t]].astype(np.float32)
+
+
+def mean_texture(maker: Synthesiser, wanted: Shapes) -> Callable[[int], NDArray[np.float32]]:
+    """The averaged texture on the moving mesh, over the nearest stored frame."""
+    canvas = nearest(maker, wanted)["canvas"]
+
+    def make(t: int) -> NDArray[np.float32]:
+        drawn = conditioning(wanted.mesh[t], wanted.irises[t], maker.texture, maker.size).astype(np.float32)
+        face = drawn[..., 5:6] / 255
+        return maker.composer.frames[canvas[t]] * (1 - face) + face * drawn[..., :3]
+
+    return make
+
+
+def warped_nearest(maker: Synthesiser, wanted: Shapes) -> Callable[[int], NDArray[np.float32]]:
+    """Expression transfer by warping one frame (in the manner of Face2Face): the nearest, bent by the mesh's motion."""
+    canvas = nearest(maker, wanted)["canvas"]
+
+    def make(t: int) -> NDArray[np.float32]:
+        target = maker.composer.shell_of(wanted.mesh[t], wanted.irises[t])
+        return pull(maker.composer.frames[canvas[t]], maker.composer.map(target, int(canvas[t]))).astype(np.float32)
+
+    return make
+
+
+def greedy_regions(maker: Synthesiser, wanted: Shapes) -> Callable[[int], NDArray[np.float32]]:
+    """Canvas, mouth and eyes each from the nearest frame of its own, chosen frame by frame, without network or fading."""
+    still = np.zeros(len(wanted), np.float32)
+    choices = {r: Choice(first=i, second=i, mix=still) for r, i in nearest(maker, wanted).items()}
+    return lambda t: maker.composer.compose(wanted.mesh[t], wanted.irises[t], at(choices, t))
+
+
+BASELINES: dict[str, Baseline] = {
+    "copy nearest": copy_nearest,
+    "mean texture": mean_texture,
+    "warp nearest": warped_nearest,
+    "region": greedy_regions,
+}
+"""Name in tables to method."""
