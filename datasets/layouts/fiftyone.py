@@ -12,8 +12,9 @@ from facewitness.datasets.layouts.base import place, relative, slug, unique, vid
 
 
 def fits(folder: Path) -> bool:
-    """Whether splits hold the folders ``real`` and ``fake`` and nothing else."""
-    return any((folder / s / label).is_dir() for s in SPLITS for label in (REAL, FAKE))
+    """Whether every video lies directly in ``<split>/real`` or ``<split>/fake``."""
+    found = [p.relative_to(folder).parts for p in videos(folder)]
+    return bool(found) and all(len(p) == 3 and p[0] in SPLITS and p[1] in (REAL, FAKE) for p in found)
 
 
 def read(folder: Path) -> list[Clip]:

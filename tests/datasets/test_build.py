@@ -1,0 +1,146 @@
+"""A recipe becomes a dataset that its own check proves, that resumes, and that the check sees through when it is
+tampered with."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facewitness.datasets.build import build_dataset
+from facewitness.datasets.check import check_dataset
+from facewitness.datasets.labels import digest, read_labels, write_labels
+from facewitness.datasets.recipe import load_recipe
+from facewitness.errors import UsageError
+from facewitness.media import probe, read_frames
+
+
+def kinds(folder: Path, **options) -> set[str]:
+    return {f.kind for f in check_dataset(folder, **options).findings}
+
+
+def test_a_built_set_proves_itself(built: Path):
+    result = check_dataset(built)
+    assert result.ok, result.findings
+    clips = read_labels(built)
+    assert result.manifests == {"trusted": len(clips)}
+    assert {c.label for c in clips} == {"real", "fake"}
+    assert {c.method for c in clips} == {"", "reenactment", "self_reenactment", "gaze_frozen", "frames_repeated"}
+    for clip in clips:
+        info = probe(built / clip.path)
+        assert (info.width, info.height, info.frames, float(info.frame_rate)) == (128, 128, clip.frames, clip.fps)
+        assert clip.rights and clip.sha256 and clip.manifest_sha256
+
+
+def test_a_fake_differs_from_the_real_clip_where_its_mask_is_white(built: Path):
+    clips = {c.clip_id: c for c in read_labels(built)}
+    fake = next(c for c in clips.values() if c.method == "self_reenactment" and c.segments[0][0] > 0)
+    real = next(c for c in clips.values() if c.label == "real" and c.pair_id == fake.pair_id)
+    first, last = (round(t * fake.fps) for t in fake.segments[0])
+    for n, (a, b, mask) in enumerate(
+        zip(*(read_frames(built / p) for p in (real.path, fake.path, fake.mask_path)), strict=True)
+    ):
+        inside = first <= n < last
+        assert (mask.image.mean() > 20) == inside
+        if not inside:  # untouched but for its own watermark and encode
+            assert np.abs(a.image.astype(int) - b.image).mean() < 4
+
+
+def test_repeated_frames_are_the_same_picture(built: Path):
+    clip = next(c for c in read_labels(built) if c.method == "frames_repeated")
+    frames = [f.image.astype(int) for f in read_frames(built / clip.path)]
+    steps = np.array([np.abs(b - a).mean() for a, b in pairwise(frames)])
+    assert (steps < 0.25 * np.median(np.sort(steps)[-8:])).sum() >= 5
+
+
+def test_parameters_hold_driver_target_and_result(built: Path):
+    clip = next(c for c in read_labels(built) if c.method == "gaze_frozen")
+    with np.load(built / clip.parameters_path, allow_pickle=False) as stored:
+        assert np.ptp(stored["result/gaze"], axis=0).max() < 1e-5 < np.ptp(stored["target/gaze"], axis=0).max()
+        assert np.array_equal(stored["result/lids"], stored["target/lids"])
+        assert len(stored["driver/pts"]) == clip.frames
+
+
+def test_it_resumes_without_redoing_or_losing_a_clip(built: Path):
+    recipe = load_recipe(built.parent / "recipe.toml")
+    before = {c.clip_id: c for c in read_labels(built)}
+    whole = digest(list(before.values()))
+    gone = sorted(before)[0]
+    (built / before[gone].path).unlink()
+    (built / "labels.parquet").unlink()
+    again = build_dataset(recipe, built, workers=1)
+    assert (again.made, again.clips, again.labels_sha256) == (1, len(before), whole)
+    after = {c.clip_id: c for c in read_labels(built)}
+    assert all(after[k].sha256 == c.sha256 for k, c in before.items() if k != gone)
+
+
+def test_the_check_sees_through_tampering(built: Path):
+    clips = read_labels(built)
+    fake = next(c for c in clips if c.method == "reenactment")
+    real = next(c for c in clips if c.label == "real")
+    quick = {"manifests": False, "footage": False}
+    # a fake that is called real: the labels agree with themselves, the manifest does not
+    renamed = replace(fake, label="real", method="", taken=(), factor="", segments=())
+    write_labels(built, [renamed if c is fake else c for c in clips])
+    assert "manifest" in kinds(built, footage=False)
+    # a person in two parts
+    write_labels(built, [replace(c, split="test") if c is real else c for c in clips])
+    assert "split" in kinds(built, **quick)
+    write_labels(built, clips)
+    # an altered, a missing and an unlisted file; tables that disagree
+    data = bytearray((built / real.path).read_bytes())
+    data[-2000] ^= 0xFF
+    (built / real.path).write_bytes(bytes(data))
+    (built / fake.path).rename(built / "clips" / "stray.mp4")
+    (built / "labels.csv").write_text((built / "labels.csv").read_text().replace("fake", "real"))
+    assert {"altered", "missing", "unlisted"} <= kinds(built, **quick)
+
+
+def test_the_command_exits_1_with_a_list(built: Path):
+    clip = read_labels(built)[0]
+    (built / clip.path).unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "facewitness", "dataset", "check", str(built), "--json", "--no-manifests",
+        "--no-footage"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    said = json.loads(done.stdout)
+    assert not said["ok"] and any(clip.path in f["text"] for f in said["findings"])
+
+
+def test_the_card_is_valid_croissant_and_names_rights_and_limits(built: Path):
+    import mlcroissant
+
+    card = mlcroissant.Dataset(jsonld=built / "croissant.json")
+    assert not card.metadata.ctx.issues.errors
+    rows = list(card.records("clips-table"))
+    assert len(rows) == len(read_labels(built))
+    text = (built / "README.md").read_text()
+    assert "Known limits" in text and "no real person" in text
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path, built: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("dear diary")
+    with pytest.raises(UsageError, match="holds something else"):
+        build_dataset(load_recipe(built.parent / "recipe.toml"), tmp_path / "mine")
+
+
+def test_the_leak_classifier_finds_what_gives_the_label_away(built: Path):
+    from facewitness.datasets.leak import ATTRIBUTES, attribute_leak
+
+    rng = np.random.default_rng(0)
+    clips = [replace(read_labels(built)[0], clip_id=str(n), label="fake" if n % 2 else "real", target_id=f"p{n // 4}")
+             for n in range(120)]  # fmt: skip
+    same = rng.normal(size=(120, len(ATTRIBUTES)))
+    assert not attribute_leak(clips, same).auc > 0.65
+    told = same.copy()
+    told[:, 4] += [3.0 * (c.label == "fake") for c in clips]
+    assert attribute_leak(clips, told).auc > 0.9
+    assert attribute_leak(clips, told).leaks
+    assert attribute_leak(clips[:6], told[:6]).auc != attribute_leak(clips[:6], told[:6]).auc  # too few to say
