@@ -52,18 +52,29 @@ FLOOR = 0.05
 
 
 @cache
-def region_weights() -> NDArray[np.float32]:
-    """(regions, 128 * 192) averaging weights on the atlas."""
-    out = np.zeros((len(REGIONS), ATLAS_HEIGHT, ATLAS_WIDTH), np.float32)
+def region_boxes() -> NDArray[np.int64]:
+    """(regions, 4) boxes x0, y0, x1, y1 in pixels of the atlas, ends excluded."""
     centre = np.array([(FACE.width - 1) / 2, (FACE.height - 1) / 2])
-    for k, (x0, y0, x1, y1) in enumerate(REGIONS_CM.values()):
+    out = []
+    for x0, y0, x1, y1 in REGIONS_CM.values():
         a = (np.array([x0, y0]) - FACE_CENTRE_CM) * FACE.px_per_cm + centre
         b = (np.array([x1, y1]) - FACE_CENTRE_CM) * FACE.px_per_cm + centre
-        (c0, r0), (c1, r1) = np.clip(np.round(a), 2, 125).astype(int), np.clip(np.round(b), 2, 125).astype(int)
-        out[k, r0 : r1 + 1, c0 : c1 + 1] = 1
-    for k, (c0, r0, c1, r1) in enumerate(DETAILS_PX.values(), start=len(REGIONS_CM)):
-        out[k, r0:r1, c0:c1] = 1
-    return (out / out.sum((1, 2), keepdims=True)).reshape(len(REGIONS), -1)
+        low, high = np.clip(np.round(a), 2, 125), np.clip(np.round(b), 2, 125) + 1
+        out.append([*low, *high])
+    return np.array([*out, *DETAILS_PX.values()]).astype(np.int64)
+
+
+def region_means(planes: list[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """(regions, planes) means of (128, 192) planes over the regions' boxes, by summed areas."""
+    boxes = region_boxes()
+    x0, y0, x1, y1 = boxes.T
+    area = (x1 - x0) * (y1 - y0)
+    sums = []
+    for k in range(0, len(planes), 4):
+        total = cv2.integral(cv2.merge(planes[k : k + 4]), sdepth=cv2.CV_64F)
+        total = total.reshape(ATLAS_HEIGHT + 1, ATLAS_WIDTH + 1, -1)
+        sums.append((total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]) / area[:, None])
+    return np.concatenate(sums, 1)
 
 
 def statistics(now: NDArray[np.uint8], before: NDArray[np.uint8] | None) -> NDArray[np.float32]:
@@ -76,16 +87,19 @@ def statistics(now: NDArray[np.uint8], before: NDArray[np.uint8] | None) -> NDAr
     grain = np.ascontiguousarray(fine[..., 0])
     planes = [grain**2, (soft[..., 0] - softer) ** 2, (softer - softest) ** 2, fine[..., 1] ** 2 + fine[..., 2] ** 2]
     if before is not None:
-        change = luma[..., 0] - cv2.cvtColor(before, cv2.COLOR_RGB2YCrCb)[..., 0].astype(np.float32)
+        earlier = cv2.cvtColor(before, cv2.COLOR_RGB2YCrCb)[..., 0].astype(np.float32)
+        change = luma[..., 0] - earlier
         planes += [(change - cv2.GaussianBlur(change, (0, 0), 1.0)) ** 2, (change - cv2.blur(change, (13, 13))) ** 2]
     else:
-        planes += [np.full_like(grain, np.nan)] * 2
+        planes += [np.zeros_like(grain)] * 2
     neighbours = [np.zeros_like(grain), np.zeros_like(grain)]
     neighbours[0][:, 1:] = grain[:, 1:] * grain[:, :-1]
     neighbours[1][1:] = grain[1:] * grain[:-1]
-    sums = region_weights() @ np.stack([p.ravel() for p in (*planes, *neighbours, np.abs(grain))], 1)
-    power = sums[:, :1] + FLOOR
-    colour = region_weights() @ now.reshape(-1, 3).astype(np.float32)
+    colours = [np.ascontiguousarray(now[..., k], np.float32) for k in range(3)]
+    sums = region_means([*planes, *neighbours, np.abs(grain), *colours])
+    if before is None:
+        sums[:, 4:6] = np.nan
+    power, colour = sums[:, :1] + FLOOR, sums[:, COLOURS]
     parts = [np.log(sums[:, :6] + FLOOR), sums[:, 6:8] / power, sums[:, 8:9] ** 2 / power, colour]
     return np.concatenate(parts, 1).astype(np.float32)
 
