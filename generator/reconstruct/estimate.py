@@ -35,7 +35,7 @@ from facewitness.generator.reconstruct.solve import (
 
 MIN_FRAMES = 3
 IDENTITY_FRAMES = 600
-POSE_POINTS = 160
+POSE_POINTS = 110
 SMOOTH_FRAMES = 1.0
 TURN_STEP_RAD, SHIFT_STEP_CM, MODE_STEP, LID_STEP, GAZE_STEP_RAD = 0.02, 0.25, 0.5, 0.12, 0.06
 """What counts as movement rather than noise between neighbouring frames."""

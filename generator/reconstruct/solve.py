@@ -1,6 +1,7 @@
 """Least squares for many frames at once: rigid pose in a perspective camera, and expression given the pose."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +18,22 @@ NOISE_CM = 0.03
 """Spread of a landmark about the model: the ridge that keeps expression within what faces do."""
 
 
+ELSEWHERE = 0.02
+"""Weight in pose of a landmark that is not among the rigid ones, against their mean."""
+
+
+@cache
 def pose_weights() -> NDArray[np.float64]:
-    """(468,) how much each landmark says about rigid pose: upper face and nose most, lips, jaw, brows and lids little."""
-    w = np.full(lm.POINTS, 0.3)
-    xyz = lm.canonical_xyz()
-    w[xyz[:, 1] < 2.0] = 1.0  # above the wings of the nose
-    w[xyz[:, 1] > 3.5] = 0.1  # lips, chin, jaw
-    for name in (lm.RIGHT_BROW, lm.LEFT_BROW, lm.RIGHT_BROW_LOWER, lm.LEFT_BROW_LOWER):
-        w[list(name)] = 0.2
+    """(468,) how much each landmark says about rigid pose: MediaPipe's Procrustes basis, and a little of the upper face.
+
+    Chosen on rendered sequences (bench/known_truth.py): spreading the weight over the whole face made rotation worse.
+    """
+    w = np.full(lm.POINTS, ELSEWHERE)
+    w[lm.canonical_xyz()[:, 1] > 2.0] = ELSEWHERE / 10  # below the wings of the nose
     for contour in lm.IRIS_CONTOURS:
-        w[list(contour[:48])] = 0.15
-    rigid, _ = lm.rigid_points()
-    w[rigid] = np.maximum(w[rigid], 0.8)
-    w[[lm.RIGHT_EYE_INNER, lm.LEFT_EYE_INNER, lm.RIGHT_EYE_OUTER, lm.LEFT_EYE_OUTER]] = 1.5
+        w[list(contour[:48])] = ELSEWHERE / 10
+    rigid, weights = lm.rigid_points()
+    w[rigid] += weights / weights.mean()
     return w
 
 

@@ -37,7 +37,7 @@ def save_performance(performance: Performance, path: Path) -> Path:
 def load_performance(path: Path) -> Performance:
     """Read what ``save_performance`` wrote. Raises UnreadableInputError for anything else."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as f, np.load(f, allow_pickle=False) as stored:
             if str(stored["format"]) != FORMAT:
                 raise UnreadableInputError(f"{path} was written by another version ({stored['format']}); make it anew.")
             focal, width, height = stored["camera"]

@@ -18,7 +18,7 @@ class _End:
 
 
 def read_ahead(items: Iterable[T], ahead: int = AHEAD) -> Iterator[T]:
-    """Yield ``items`` in order while a thread takes up to ``ahead`` more of them; the producer's errors are raised here."""
+    """Yield ``items`` in order while a thread takes up to ``ahead`` more of them; its errors are raised here."""
     ready: queue.Queue[T | _End] = queue.Queue(ahead)
     stop = threading.Event()
 

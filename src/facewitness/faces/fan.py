@@ -1,7 +1,7 @@
 """``--tracker fan``: the 68 points of face-alignment (Bulat and Tzimiropoulos, ICCV 2017), spread over the mesh.
 
-The package fetches its weights (100 MB) from its author's site at first use. They see 68 points; the rest of the mesh is
-the canonical face bent to them (a thin-plate spline), so between the points it is a guess.
+The package fetches its weights (100 MB) from its author's site at first use. They see 68 points; the rest of the mesh
+is the canonical face bent to them (a thin-plate spline), so between the points it is a guess.
 """
 
 from typing import Any
@@ -39,8 +39,8 @@ class FanNetwork:
             )  # fmt: skip
         except (OSError, RuntimeError) as e:
             raise MissingPieceError(
-                f"the weights of face-alignment are not here and {WEIGHTS} cannot be reached; put 3DFAN4-7835d9f11d.pth.tar "
-                "into ~/.cache/torch/hub/checkpoints, or use --tracker mesh."
+                f"the weights of face-alignment are not here and {WEIGHTS} cannot be reached; put "
+                "3DFAN4-7835d9f11d.pth.tar into ~/.cache/torch/hub/checkpoints, or use --tracker mesh."
             ) from e
 
     def __call__(self, image: NDArray[np.uint8], roi: Roi) -> Seen:

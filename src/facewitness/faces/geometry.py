@@ -63,7 +63,7 @@ def read_geometry(task: Path) -> dict[str, NDArray]:
                 if inner == 3 and isinstance(item, bytes):
                     vertices += struct.unpack(f"<{len(item) // 4}f", item)
                 elif inner == 4:
-                    indices += [item] if isinstance(item, int) else [v for v in item]
+                    indices += [item] if isinstance(item, int) else list(item)
         elif number == 2 and isinstance(value, bytes):
             parts = dict(fields(value))
             weight = parts.get(2, b"\0\0\0\0")

@@ -1,4 +1,4 @@
-"""The networks inside ``face_landmarker.task`` through LiteRT: 478 points and 52 blendshapes (``--tracker landmarker``)."""
+"""``--tracker landmarker``: the networks inside ``face_landmarker.task`` through LiteRT, 478 points, 52 blendshapes."""
 
 import numpy as np
 from numpy.typing import NDArray

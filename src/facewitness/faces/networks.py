@@ -28,7 +28,7 @@ LOGIT_LIMIT = 100.0
 
 
 class Network:
-    """One LiteRT model on one thread; its outputs in the order the file lists them. Not safe for two threads at once."""
+    """One LiteRT model on one thread; its outputs in the file's order. Not safe for two threads at once."""
 
     def __init__(self, model: Path | bytes):
         try:
@@ -68,7 +68,7 @@ class Roi:
 
 
 def crop(image: NDArray[np.uint8], roi: Roi, size: int, *, flip: bool = False) -> NDArray[np.uint8]:
-    """Cut ``roi`` out of HxWx3 as ``size`` x ``size`` x 3, without aliasing when it shrinks; outside is grey-black 0."""
+    """Cut ``roi`` out of HxWx3 as ``size`` x ``size`` x 3, without aliasing; outside is black."""
     to_picture = roi.to_picture(size, flip=flip)
     shrink = int(roi.side / size)
     if shrink >= 2:
@@ -153,13 +153,15 @@ class Detector:
         return _detect(self._full, image, 192, self._full_anchors)
 
     def find(self, image: NDArray[np.uint8], *, thorough: bool = False) -> list[Detection]:
-        """Faces of the picture, best first; ``thorough`` looks with both models, and in squares where they see none."""
+        """Faces of the picture, best first; ``thorough`` looks with both models even where the first sees one."""
         found = self.short_range(image)
         if thorough or not found:
             found = _without_overlap(found + self.full_range(image))
-        if thorough and not found:
-            found = _without_overlap([d for part in _squares(image) for d in self._in_part(image, part)])
         return found
+
+    def find_small(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """Faces down to about a fiftieth of the picture, best first: the full-range model on overlapping squares of it."""
+        return _without_overlap([d for part in _squares(image) for d in self._in_part(image, part)])
 
     def _in_part(self, image: NDArray[np.uint8], part: tuple[int, int, int, int]) -> list[Detection]:
         x0, y0, x1, y1 = part
@@ -256,6 +258,7 @@ class Seen:
 
 
 def patch_of(cut: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The face of a square crop as (16, 16, 3), 0..255."""
     edge = cut.shape[0] // 6  # the face fills the middle two thirds of its crop
     return cv2.resize(cut[edge:-edge, edge:-edge], (PATCH_PX, PATCH_PX), interpolation=cv2.INTER_AREA).astype(
         np.float32

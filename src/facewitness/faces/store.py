@@ -33,7 +33,7 @@ def save_tracks(tracks: list[FaceTrack], path: Path) -> Path:
 def load_tracks(path: Path) -> list[FaceTrack]:
     """Read what ``save_tracks`` wrote. Raises UnreadableInputError for anything else."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as f, np.load(f, allow_pickle=False) as stored:
             if str(stored["format"]) != FORMAT:
                 raise UnreadableInputError(
                     f"{path} was written by another version ({stored['format']}); track the video again."

@@ -135,7 +135,7 @@ class FaceTracker:
         self._find(image, index)
 
     def finish(self) -> list[FaceTrack]:
-        """The tracks of all frames so far, the most present and largest face first. The tracker takes no more frames."""
+        """The tracks of all frames so far, the most present and largest face first; the tracker takes no more frames."""
         self._eye_thread.shutdown(wait=True)
         width, height = self._size or (0, 0)
         pts = np.array(self._pts, np.int64)
@@ -207,12 +207,18 @@ class FaceTracker:
             return
         thorough = index % SEARCH_EVERY == 0 if not active else (index // LOOK_EVERY) % 4 == 0
         self._last_look = index
-        for found in self._detector.find(image, thorough=thorough):
+        self._begin(self._detector.find(image, thorough=thorough), active, image, index)
+        if thorough and not active:
+            self._begin(self._detector.find_small(image), active, image, index)
+
+    def _begin(self, found: list[Detection], active: list[_Followed], image: NDArray[np.uint8], index: int) -> None:
+        """Follow what was found, unless it is followed already or is no face; ``active`` grows."""
+        for one in found:
             if len(active) >= self.max_faces:
                 break
-            if any(overlap(found.box, f.box) > SAME_PLACE or _centre_in(found, f.box) for f in active):
+            if any(overlap(one.box, f.box) > SAME_PLACE or _centre_in(one, f.box) for f in active):
                 continue
-            seen = self._look(image, found.roi)
+            seen = self._look(image, one.roi)
             if seen.confidence >= MIN_CONFIDENCE:
                 seen = self._look(image, roi_of_mesh(seen.mesh))
             if not self._sound(seen, image) or any(overlap(box_of(seen.mesh), f.box) > SAME_PLACE for f in active):
