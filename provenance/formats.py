@@ -4,14 +4,18 @@ from pathlib import Path
 
 HEAD_BYTES = 4096
 
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
 _BY_SUFFIX = {
-    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".m4a": "audio/mp4", ".avi": "video/avi",
+    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".m4a": "audio/mp4", ".avi": "video/x-msvideo",
     ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".gif": "image/gif", ".webp": "image/webp",
     ".heic": "image/heic", ".heif": "image/heif", ".avif": "image/avif", ".tif": "image/tiff", ".tiff": "image/tiff",
-    ".dng": "image/dng", ".arw": "image/x-sony-arw", ".nef": "image/x-nikon-nef", ".svg": "image/svg+xml",
+    ".dng": "image/x-adobe-dng", ".arw": "image/x-sony-arw", ".nef": "image/x-nikon-nef", ".svg": "image/svg+xml",
     ".jxl": "image/jxl", ".wav": "audio/wav", ".mp3": "audio/mpeg", ".flac": "audio/flac",
-    ".pdf": "application/pdf", ".c2pa": "application/c2pa", ".docx": "docx", ".xlsx": "xlsx", ".pptx": "pptx",
-    ".odt": "odt", ".ods": "ods", ".odp": "odp", ".epub": "epub", ".zip": "zip",
+    ".pdf": "application/pdf", ".c2pa": "application/c2pa", ".zip": "application/x-zip",
+    ".docx": _OFFICE + "wordprocessingml.document", ".xlsx": _OFFICE + "spreadsheetml.sheet",
+    ".pptx": _OFFICE + "presentationml.presentation", ".odt": _OPEN_DOCUMENT + "text",
+    ".ods": _OPEN_DOCUMENT + "spreadsheet", ".odp": _OPEN_DOCUMENT + "presentation", ".epub": "application/epub+zip",
 }  # fmt: skip
 _BRANDS = {
     b"qt  ": "video/quicktime",
@@ -19,7 +23,7 @@ _BRANDS = {
     b"mif1": "image/heif", b"msf1": "image/heif", b"avif": "image/avif", b"avis": "image/avif",
     b"M4A ": "audio/mp4", b"M4B ": "audio/mp4",
 }  # fmt: skip
-_TIFF = {".dng": "image/dng", ".arw": "image/x-sony-arw", ".nef": "image/x-nikon-nef"}
+_TIFF = {".dng": "image/x-adobe-dng", ".arw": "image/x-sony-arw", ".nef": "image/x-nikon-nef"}
 FOREIGN = {".webm": "WebM", ".mkv": "Matroska", ".otf": "OpenType", ".ttf": "TrueType", ".ogg": "Ogg", ".json": "JSON"}
 """Kinds of file in which the library can neither embed nor find a manifest."""
 BMFF = {
@@ -49,7 +53,7 @@ def sniff(head: bytes, suffix: str) -> str | None:
         if head.startswith(magic):
             return kind
     if head.startswith(b"RIFF"):
-        return {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/avi"}.get(head[8:12], named)
+        return {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}.get(head[8:12], named)
     if head[:4] in (b"II*\0", b"MM\0*"):
         return _TIFF.get(suffix, "image/tiff")
     if head.startswith(b"ID3") or (named == "audio/mpeg" and head[:1] == b"\xff"):

@@ -19,13 +19,14 @@ from facewitness.files import to_json
 from facewitness.provenance.audit import Audit
 from facewitness.provenance.policy import Policy
 from facewitness.provenance.second import with_opinion
-from facewitness.provenance.worker import MEMORY_EXIT
+from facewitness.provenance.worker import MEMORY_EXIT, READY
 
 START_BUDGET_S = 60.0
 """A worker may take this long to import the library on a busy machine; it does not count against the file."""
 WINDOW = 64
 """Audits that may wait for a slower one before them: memory stays flat in the number of files."""
 MAX_ANSWER_BYTES = 64 << 20
+_READY_LINE = READY.encode() + b"\n"
 
 
 class _Worker:
@@ -39,12 +40,14 @@ class _Worker:
         self.job: _Job | None = None
         self.deadline = 0.0
         self.buffer = bytearray()
-        self.fresh = True
+        self.budget_s = 0.0
+        self.ready = False
         self._send(to_json(policy.to_wire()))
 
     def give(self, job: "_Job", budget_s: float) -> None:
         self.job = job
-        self.deadline = time.monotonic() + budget_s + (START_BUDGET_S if self.fresh else 0)
+        self.budget_s = budget_s
+        self.deadline = time.monotonic() + (budget_s if self.ready else START_BUDGET_S)
         media_type = job.audit.media_type if job.audit else None
         sidecar = str(job.sidecar) if job.sidecar else None
         task = "second" if job.audit else "examine"
@@ -165,12 +168,15 @@ class VerifierPool:
             )
             self._settle(worker, "unreadable", f"the file {said}")
             return
-        if not block.endswith(b"\n"):
+        if not worker.ready and worker.buffer.startswith(_READY_LINE):
+            del worker.buffer[: len(_READY_LINE)]
+            worker.ready, worker.deadline = True, time.monotonic() + worker.budget_s
+        if not worker.buffer.endswith(b"\n"):
             return
         self._retire(fd, busy, selector)
         assert worker.job
         job, answer = worker.job, json.loads(worker.buffer)
-        worker.job, worker.fresh = None, False
+        worker.job = None
         worker.buffer.clear()
         self._idle.append(worker)
         if job.audit is not None:

@@ -1,12 +1,13 @@
-"""Signing what an analyst found: a ``ClipReport`` becomes a signed archive, bound by hash to the clip it speaks of.
+"""Signing what an analyst found: a ``ClipReport`` becomes a signed sheet, bound by hash to the clip it speaks of.
 
-The archive (ZIP, C2PA collection hash) holds ``report.json`` as it was. Its manifest keeps the clip, with the clip's
-own manifest, as the input the report was made from, and states the clip's SHA-256 and the verdict.
+The sheet (SVG: every browser shows it, both validators read it) states the verdict and holds the report's JSON byte for
+byte. Its manifest keeps the clip, with the clip's own manifest, as the input the report was made from, and states the
+clip's SHA-256 and the verdict.
 """
 
+import html
 import json
 import tempfile
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,20 @@ from facewitness.files import sha256_file
 from facewitness.provenance.audit import Audit, Code
 from facewitness.provenance.explain import explain
 from facewitness.provenance.formats import media_type
+from facewitness.provenance.inert import visible
 from facewitness.provenance.keys import SigningMaterial
 from facewitness.provenance.manifest import REPORT, REPORT_ASSERTION, Ingredient, ManifestSpec
 from facewitness.provenance.sign import Signed, sign_file
 
 MAX_REPORT_BYTES = 64 << 20
-SUFFIX = ".zip"
+MAX_REASONS = 8
+SUFFIX = ".svg"
 MATCH, MISMATCH = "org.facewitness.report.clip.match", "org.facewitness.report.clip.mismatch"
+_OPEN, _CLOSE = '<desc id="facewitness-report">', "</desc>"
 
 
 def sign_report(report: Path, out: Path, *, signer: SigningMaterial | None = None, clip: Path | None = None) -> Signed:
-    """Sign a ``ClipReport`` (JSON) into the archive ``out``.
+    """Sign a ``ClipReport`` (JSON) into the sheet ``out`` (``.svg``).
 
     ``clip`` names the clip where it is no longer where the report says. Raises UsageError where it is another clip.
     """
@@ -35,7 +39,7 @@ def sign_report(report: Path, out: Path, *, signer: SigningMaterial | None = Non
     if subject is None:
         raise UsageError(f"the clip {row['path']} of this report is not there; name it with --clip.")
     if out.suffix.lower() != SUFFIX:
-        raise UsageError(f"a signed report is an archive; let its name end in {SUFFIX}.")
+        raise UsageError(f"a signed report is a sheet that browsers show; let its name end in {SUFFIX}.")
     digest = sha256_file(subject)
     if row.get("sha256") != digest:
         raise UsageError(f"{subject} is not the clip this report speaks of: its SHA-256 is another one.")
@@ -48,10 +52,40 @@ def sign_report(report: Path, out: Path, *, signer: SigningMaterial | None = Non
         assertions={REPORT_ASSERTION: statement(report, row)},
     )
     with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "report.zip"
-        with zipfile.ZipFile(plain, "w", zipfile.ZIP_STORED) as archive:
-            archive.write(report, "report.json")
+        plain = Path(folder) / "report.svg"
+        plain.write_text(sheet(report, row), encoding="utf-8", newline="")
         return sign_file(plain, out, manifest=spec, signer=signer)
+
+
+def sheet(report: Path, row: dict[str, Any]) -> str:
+    """The page of a report: verdict, clip and reasons to read, and the whole JSON inside."""
+    score = "" if row.get("p_fake") is None else f", {100 * float(row['p_fake']):.0f} % likely manipulated"
+    lines = [
+        f"Verdict: {row.get('verdict') or row.get('status')}{score}",
+        f"Clip: {Path(row['path']).name}",
+        f"SHA-256 of the clip: {row.get('sha256')}",
+        *(f"{r.get('cue')}: {r.get('text')}" for r in (row.get("reasons") or [])[:MAX_REASONS]),
+    ]
+    text = "".join(
+        f'<text x="24" y="{84 + 26 * n}" font-size="14">{html.escape(visible(line, 110))}</text>'
+        for n, line in enumerate(lines)
+    )
+    body = html.escape(report.read_text(encoding="utf-8")).replace("\r", "&#13;")
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="900" height="{110 + 26 * len(lines)}" '
+        f'font-family="system-ui, sans-serif"><title>facewitness report</title>{_OPEN}{body}{_CLOSE}'
+        '<rect width="100%" height="100%" fill="#fff"/><text x="24" y="44" font-size="22">facewitness report</text>'
+        f"{text}</svg>"
+    )
+
+
+def report_inside(path: Path) -> str:
+    """The report's JSON text as it was signed; raises UnreadableInputError where the file is no signed report."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    start, end = text.find(_OPEN), text.find(_CLOSE)
+    if not 0 <= start < end:
+        raise UnreadableInputError(f"{path} is no signed report of facewitness.")
+    return html.unescape(text[start + len(_OPEN) : end])
 
 
 def speaks_of(audit: Audit, clip: Path) -> Audit:

@@ -28,6 +28,8 @@ def main() -> None:
     policy = Policy.from_wire(json.loads(sys.stdin.readline()))
     context = library_context(library_settings(policy.anchors, online=policy.online))
     _limit_memory(policy.memory_budget_mb)
+    answers.write(READY + "\n")
+    answers.flush()
     for line in sys.stdin:
         request = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, request["budget_s"] + ORPHAN_GRACE_S)
@@ -53,6 +55,8 @@ def _answer(request: dict[str, Any], policy: Any, context: Any) -> Any:
     return bounded(plain(examine(path, policy, context, sidecar=sidecar)))
 
 
+READY = "ready"
+"""The first line of a worker: from here on its time counts against the file."""
 ORPHAN_GRACE_S = 30.0
 """A worker whose parent was killed ends by itself this long after its budget."""
 MEMORY_EXIT = 12

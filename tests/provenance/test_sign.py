@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import wave
-import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from facewitness.files import sha256_file
 from facewitness.provenance.keys import SigningMaterial, command_signer, key_signer, new_key, raw_signature
 from facewitness.provenance.manifest import Ingredient, ManifestSpec, SoftBinding
 from facewitness.provenance.policy import Anchors, Policy, default_policy
-from facewitness.provenance.reports import sign_report, speaks_of
+from facewitness.provenance.reports import report_inside, sign_report, speaks_of
 from facewitness.provenance.requests import SignRequest, sign
 from facewitness.provenance.sign import Signed, sign_file
 from facewitness.provenance.trust import (
@@ -223,11 +222,12 @@ def test_a_sidecar_leaves_the_file_as_it_is(video: Path, tmp_path: Path) -> None
 def test_a_report_is_bound_to_the_clip_it_speaks_of(signed: Signed, video: Path, tmp_path: Path) -> None:
     row = {
         "schema": "facewitness.scan/1", "path": str(signed.path), "sha256": sha256_file(signed.path), "status": "ok",
-        "verdict": "manipulated", "p_fake": 0.93, "reasons": [{"cue": "blink", "text": "no blinks"}], "faces": [],
+        "verdict": "manipulated", "p_fake": 0.93, "faces": [],
+        "reasons": [{"cue": "blink", "text": "<script>no</script> & none\r\n"}],
     }  # fmt: skip
     report = tmp_path / "report.json"
     report.write_text(json.dumps(row))
-    made = sign_report(report, tmp_path / "report.zip")
+    made = sign_report(report, tmp_path / "report.svg")
     audit = verify_file(made.path)
     assert audit.state == "trusted" and audit.claims
     said = audit.claims["report"]
@@ -237,16 +237,13 @@ def test_a_report_is_bound_to_the_clip_it_speaks_of(signed: Signed, video: Path,
         sha256_file(report),
     )
     assert [(i["relationship"], i["state"]) for i in audit.ingredients] == [("inputTo", "trusted")]
-    with zipfile.ZipFile(made.path) as archive:
-        assert archive.read("report.json") == report.read_bytes()
+    assert report_inside(made.path) == report.read_text()
     assert speaks_of(audit, signed.path).state == "trusted" and speaks_of(audit, video).state == "invalid"
-    data = bytearray(made.path.read_bytes())
-    data[40] ^= 1
-    made.path.write_bytes(data)
+    made.path.write_bytes(made.path.read_bytes().replace(b"manipulated", b"no_evidence"))
     assert verify_file(made.path).state == "invalid"
     with pytest.raises(UsageError, match="another one"):
-        sign_report(report, tmp_path / "again.zip", clip=video)
-    assert not (tmp_path / "again.zip").exists()
+        sign_report(report, tmp_path / "again.svg", clip=video)
+    assert not (tmp_path / "again.svg").exists()
 
 
 # --- whom signing takes as a signer

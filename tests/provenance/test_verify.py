@@ -343,9 +343,19 @@ def test_a_worker_that_hangs_or_starves_costs_one_row(signed: Signed, tmp_path: 
         struct.pack(">I4s4sI4s", 20, b"ftyp", b"isom", 0, b"isom") + struct.pack(">I4s", 8, b"free") * 11_990
     )
     policy = replace(default_policy(), time_budget_s=0.2)
-    audits = list(verify_many([signed.path, hanging, signed.path], policy, workers=1))
-    assert [a.state for a in audits] == ["trusted", "timeout", "trusted"]
-    assert audits[1].error and "time budget" in audits[1].error
+    audits = list(verify_many([hanging, signed.path, hanging, signed.path], policy, workers=1))
+    assert [a.state for a in audits] == ["timeout", "trusted", "timeout", "trusted"]
+    assert audits[0].error and "time budget" in audits[0].error
+
+
+def test_a_file_that_needs_too_much_memory_is_a_row(signed: Signed, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    greedy = tmp_path / "greedy.pdf"
+    greedy.write_bytes(b"%PDF-1.7\n" + b"0" * 60_000_000)
+    policy = replace(default_policy(), memory_budget_mb=24)
+    audits = list(verify_many([greedy, signed.path], policy, workers=1))
+    assert [a.state for a in audits] == ["unreadable", "trusted"], audits[0].error
 
 
 def test_odd_files_are_rows(signed: Signed, tmp_path: Path) -> None:

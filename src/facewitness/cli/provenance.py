@@ -54,7 +54,7 @@ def sign(
     """Sign a file with a C2PA manifest: whole and verified, or not at all.
 
     An edit of a signed file keeps its history: the file itself, or --parent, is opened as parent.
-    A report of `facewitness scan` (JSON) becomes a signed archive, bound by hash to the clip it speaks of.
+    A report of `facewitness scan` (JSON) becomes a signed sheet (SVG), bound by hash to the clip it speaks of.
     """
     from facewitness.files import to_json
     from facewitness.provenance import requests
