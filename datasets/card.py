@@ -22,6 +22,10 @@ LIMITS = (
     "Every clip, real or fake, carries a watermark and a manifest of the installation that built the set; do not let a "
     "detector read either.",
 )
+SAMPLES_STAND_IN = (
+    "People called `sample-...` are sample actors, who do not exist: clips of them that are labelled real are sample "
+    "footage that stands in for real footage, and say nothing of how a detector does on people."
+)
 
 
 def write_card(folder: Path, recipe: Recipe, clips: Sequence[Clip], problems: Sequence[Problem]) -> None:
@@ -63,7 +67,8 @@ def readme(recipe: Recipe, clips: Sequence[Clip], problems: Sequence[Problem]) -
     lines += ["", "## Rights", "", recipe.licence, ""]
     for rights, count in sorted(Counter(c.rights for c in clips).items()):
         lines.append(f"- {count} clips: {rights}")
-    lines += ["", "## Known limits", "", *(f"- {text}" for text in LIMITS)]
+    samples = [SAMPLES_STAND_IN] if any(p.startswith("sample-") for p in people) else []
+    lines += ["", "## Known limits", "", *(f"- {text}" for text in (*samples, *LIMITS))]
     if problems:
         lines += ["", f"## Left out ({len(problems)})", "", "See `problems.csv`."]
     lines += [

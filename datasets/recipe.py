@@ -38,8 +38,7 @@ class FootageSpec:
     list: str = ""
     """CSV with the columns ``file`` and, where known, ``person_id`` and ``rights``; relative to the recipe."""
     layout: str = ""
-    """Read ``folder`` as this layout (``ffpp``, ``celebdf``, ``dfdc`` ...); its fakes come along as they are
-    labelled."""
+    """Read ``folder`` as this layout (``ffpp``, ``celebdf``, ``dfdc`` ...) and take its real clips."""
     samples: tuple[str, ...] = ()
     """Names of sample actors."""
     seconds: float = 12.0

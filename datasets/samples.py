@@ -16,6 +16,8 @@ from facewitness.datasets.puppet.portrait import Look
 from facewitness.errors import UsageError
 
 RIGHTS = "Synthetic sample footage made by facewitness from two public-domain portraits; it shows no real person."
+METHOD = "sample footage"
+"""What the label of a sample clip calls it."""
 DEFAULT_SIZE = 384
 MIN_SIZE, MAX_SIZE = 128, 1024
 MAX_SECONDS = 600.0
@@ -62,20 +64,23 @@ def make_sample(
 ) -> Path:
     """Write a clip of the sample actor ``name`` to ``out`` (.mp4): the same pictures for the same seed.
 
-    Returns ``out``.
+    Returns ``out``. A sample is a made video: it is watermarked, signed and labelled like any other.
 
     ``size`` is the side of a square picture, or (width, height), in pixels from 128 to 1024. ``truth`` names a .npz
     that receives what the actor did: see :class:`facewitness.datasets.puppet.motion.Motion` for its arrays.
     Raises UsageError for an unknown name or for values out of range.
     """
-    from facewitness.media import VideoWriter
+    from facewitness.generator import Label, publish
 
     rate = Fraction(fps).limit_denominator(1001)
     width, height = _size(size)
     motion, frames = _frames(name, seconds, seed, rate, width, height)
-    with VideoWriter(Path(out), width=width, height=height, frame_rate=rate, crf=crf, preset="veryfast") as video:
-        for image in frames:
-            video.write(image)
+    who = f"sample-{name}"
+    label = Label(method=METHOD, target_id=who, driver_id=who, seed=seed, rights=RIGHTS)
+    publish(
+        frames, Path(out), frame_rate=rate, label=label, crf=crf,
+        description=f"sample footage of {name}, who does not exist",
+    )  # fmt: skip
     if truth:
         _save_truth(truth, motion, name, seed)
     return Path(out)

@@ -1,6 +1,7 @@
 """Fixtures: a small labelled set without people in it, and one real build of a tiny recipe."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,7 @@ name = "tiny"
 seed = 3
 [[footage]]
 samples = ["amber", "birch"]
-seconds = 7.5
+seconds = 6.0
 [actors]
 minutes = 0.02
 size = 128
@@ -75,6 +76,15 @@ def some_clips() -> list[Clip]:
     return [replace(c, path=f"clips/{c.clip_id}.mp4") for c in clips]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keys, ledger and watermark key of these tests; never those of whoever runs them."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACEWITNESS_HOME", str(home))
+        yield home
+
+
 @pytest.fixture(scope="session")
 def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset folder of 18 clips with files, hashes and masks, and no manifests."""
@@ -95,21 +105,15 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from facewitness.datasets.build import build_dataset
     from facewitness.datasets.recipe import load_recipe
 
-    home = tmp_path_factory.mktemp("home")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("FACEWITNESS_HOME", str(home))
     folder = tmp_path_factory.mktemp("built")
     (folder / "recipe.toml").write_text(RECIPE)
     build_dataset(load_recipe(folder / "recipe.toml"), folder / "set", workers=2)
-    patch.undo()
-    (folder / "home").symlink_to(home)
     return folder
 
 
 @pytest.fixture
-def built(built_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the built set, under the home that signed it."""
-    monkeypatch.setenv("FACEWITNESS_HOME", str((built_once / "home").resolve()))
+def built(built_once: Path, tmp_path: Path) -> Path:
+    """A copy of the built set."""
     shutil.copytree(built_once / "set", tmp_path / "set")
     shutil.copy(built_once / "recipe.toml", tmp_path / "recipe.toml")
     return tmp_path / "set"

@@ -46,6 +46,15 @@ def test_a_clip_has_the_size_rate_and_length_asked_for(tmp_path: Path):
     assert (info.width, info.height, info.frames, info.frame_rate) == (320, 400, 36, 30)
 
 
+def test_a_sample_is_a_made_video_and_says_so(tmp_path: Path):
+    from facewitness.provenance import verify_file
+
+    path = make_sample("dune", tmp_path / "a.mp4", seconds=1, seed=1, size=128)
+    audit = verify_file(path)
+    assert audit.state == "trusted" and audit.ai == "generated"
+    assert audit.label and audit.label["method"] == "sample footage" and "no real person" in audit.label["rights"]
+
+
 def test_a_tracker_sees_the_face_in_every_frame(tracked):
     for track, _ in tracked.values():
         assert track.present.all()
