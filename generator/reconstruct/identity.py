@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from facewitness.faces import landmarks as lm
 from facewitness.faces.types import FaceTrack
 from facewitness.generator.performance import Camera
-from facewitness.generator.reconstruct.solve import pose_weights
 from facewitness.generator.reconstruct.rotation import similarity
+from facewitness.generator.reconstruct.solve import pose_weights
 
 FOCAL_OVER_SIDE = 1.5
 """Focal length over the longer side of the picture: a 36 degree view, typical of talking-head footage."""

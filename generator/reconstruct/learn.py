@@ -211,9 +211,18 @@ def _semantic(modes: NDArray, samples: NDArray) -> tuple[list[str], NDArray]:
     names = list(spread)
     rows = []
     for name in names:
-        slope = per_mode[name]  # centimetres per standard deviation of each mode
-        rows.append(slope / (slope @ slope) * 2 * spread[name])
+        wanted = {name: 2 * spread[name]}
+        if (other := _other_side(name)) in spread:
+            wanted[other] = 0.0  # one side moves, the other stays
+        slopes = np.stack([per_mode[n] for n in wanted])  # centimetres per standard deviation of each mode
+        rows.append(slopes.T @ np.linalg.solve(slopes @ slopes.T, np.array(list(wanted.values()))))
     return names, np.stack(rows)
+
+
+def _other_side(name: str) -> str:
+    if name.endswith("_left"):
+        return name.removesuffix("_left") + "_right"
+    return name.removesuffix("_right") + "_left" if name.endswith("_right") else ""
 
 
 if __name__ == "__main__":

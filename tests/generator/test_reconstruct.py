@@ -1,0 +1,227 @@
+"""What the reconstruction says of a track is what was put into it."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from facewitness.errors import UnreadableInputError, UsageError
+from facewitness.faces import landmarks as lm
+from facewitness.faces.types import FaceTrack
+from facewitness.generator.performance import Camera, Identity, Performance
+from facewitness.generator.reconstruct import (
+    angles_deg,
+    basis,
+    from_angles_deg,
+    head_mesh,
+    load_performance,
+    project,
+    project_irises,
+    reconstruct,
+    save_performance,
+)  # fmt: skip
+from facewitness.generator.reconstruct.identity import eye_centres, template
+from facewitness.generator.reconstruct.model import gaze_vectors, lid_opening
+from facewitness.generator.reconstruct.smooth import fill, smooth
+
+FRAMES = 120
+
+
+def wander(rng, count, slow):
+    from scipy.ndimage import gaussian_filter1d
+
+    x = gaussian_filter1d(rng.normal(size=(FRAMES + 200, count)), slow, axis=0)[100:-100]
+    return (x - x.mean(0)) / np.abs(x).max(0)
+
+
+@pytest.fixture(scope="module")
+def known() -> Performance:
+    """Somebody who is not the canonical face, turning the head up to 35 degrees, looking about, blinking, talking."""
+    rng = np.random.default_rng(5)
+    shape = template() * [1.05, 0.97, 1.04]
+    balls = np.concatenate([eye_centres(shape), np.full((2, 1), 1.2)], 1)
+    identity = Identity(neutral=shape.astype(np.float32), eyeballs=balls.astype(np.float32), ranges={})
+    expression = np.zeros((FRAMES, len(basis().modes)), np.float32)
+    expression[:, :10] = wander(rng, 10, 6)
+    expression[:, 0] = np.abs(expression[:, 0])  # mouths open, they do not close beyond closed
+    lids = np.zeros((FRAMES, 2), np.float32)
+    for start in (20, 52, 85):
+        lids[start : start + 6] = np.array([0.4, 0.95, 1, 0.9, 0.55, 0.2])[:, None]
+    gaze = np.repeat((np.repeat(rng.uniform(-1, 1, (8, 2)), 15, axis=0) * np.radians([18, 8]))[:, None], 2, 1)
+    gaze -= gaze.mean(0)
+    return Performance(
+        time_base=Fraction(1, 25), pts=np.arange(FRAMES),
+        rotation=from_angles_deg(wander(rng, 3, 12) * [35, 14, 10]).astype(np.float32),
+        translation=(wander(rng, 3, 15) * [2, 1, 3] + [0, 0, 55]).astype(np.float32),
+        expression=expression, lids=lids, gaze=gaze.astype(np.float32), confidence=np.ones(FRAMES, np.float32),
+        identity=identity, camera=Camera(focal_px=1.5 * 720, width=720, height=720),
+    )  # fmt: skip
+
+
+def as_track(p: Performance, noise_px: float = 0.0, seed: int = 0) -> FaceTrack:
+    """The track a perfect tracker would give of a performance."""
+    rng = np.random.default_rng(seed)
+    mesh = project(p)
+    eyes = np.stack([mesh[:, list(c), :2] for c in lm.IRIS_CONTOURS], 1)
+    irises = project_irises(p)
+    mesh, eyes, irises = (x + rng.normal(size=x.shape) * noise_px for x in (mesh, eyes, irises))
+    boxes = np.concatenate([mesh[..., :2].min(1), mesh[..., :2].max(1)], 1)
+    return FaceTrack(
+        face_id=0, tracker="mesh", width=p.camera.width, height=p.camera.height, time_base=p.time_base, pts=p.pts,
+        boxes=boxes.astype(np.float32), mesh=mesh.astype(np.float32), eyes=eyes.astype(np.float32),
+        irises=irises.astype(np.float32), confidence=np.ones(len(p), np.float32),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found(known) -> Performance:
+    return reconstruct(as_track(known, noise_px=0.3))
+
+
+def correlation(a, b) -> float:
+    return float(np.corrcoef(np.ravel(a), np.ravel(b))[0, 1])
+
+
+def test_head_rotation_within_a_degree_up_to_large_yaw(known, found):
+    error = angles_deg(found.rotation) - angles_deg(known.rotation)
+    assert np.abs(error - np.median(error, 0)).mean() < 0.5
+    assert np.abs(np.median(error, 0)).max() < 1.5, "the person's own neutral may sit a little differently"
+
+
+def test_place_is_found_up_to_the_scale_no_single_camera_can_know(known, found):
+    scale = np.median(found.translation[:, 2] / known.translation[:, 2])
+    assert 0.93 < scale < 1.07
+    assert np.abs(found.translation / scale - known.translation).max() < 1.2
+
+
+def test_leading_expression_modes_are_found(known, found):
+    for k in range(8):
+        assert correlation(found.expression[:, k], known.expression[:, k]) > 0.9, f"mode {k}"
+
+
+def test_lids_are_found_and_blinks_keep_their_depth(known, found):
+    assert np.abs(found.lids - known.lids).mean() < 0.08
+    for start in (20, 52, 85):
+        assert found.lids[start : start + 6].max() > 0.9
+
+
+def test_gaze_is_found_in_the_head_frame_while_the_head_turns(known, found):
+    awake = known.lids.max(1) < 0.3
+    for axis, least in ((0, 0.95), (1, 0.8)):
+        a, b = known.gaze[awake, :, axis].mean(1), found.gaze[awake, :, axis].mean(1)
+        assert correlation(a, b) > least
+        assert 0.7 < np.std(b) / np.std(a) < 1.7
+
+
+def test_reprojection_is_within_two_percent_of_the_distance_of_the_eyes(known, found):
+    track = as_track(known)
+    across = np.linalg.norm(track.mesh[:, 33, :2] - track.mesh[:, 263, :2], axis=1)
+    apart = np.linalg.norm(project(found)[..., :2] - track.mesh[..., :2], axis=-1).mean(1)
+    assert (apart / across).mean() < 0.02
+
+
+def test_gaps_are_bridged_with_confidence_zero(known):
+    track = as_track(known)
+    gap = slice(60, 70)
+    mesh, irises, confidence = track.mesh.copy(), track.irises.copy(), track.confidence.copy()
+    mesh[gap], irises[gap], confidence[gap] = np.nan, np.nan, 0
+    p = reconstruct(replace(track, mesh=mesh, irises=irises, confidence=confidence))
+    assert len(p) == FRAMES and (p.confidence[gap] == 0).all() and (p.confidence[:60] > 0).all()
+    for name in ("rotation", "translation", "expression", "lids", "gaze"):
+        assert np.isfinite(getattr(p, name)).all()
+    turn = angles_deg(p.rotation)[59:71]
+    assert (np.diff(turn[:, 0]) * np.sign(turn[-1, 0] - turn[0, 0]) >= -0.05).all(), "straight across the gap"
+
+
+def test_too_few_frames_are_refused_with_a_sentence(known):
+    track = as_track(known)
+    confidence = np.zeros(FRAMES, np.float32)
+    confidence[:2] = 1
+    with pytest.raises(UnreadableInputError, match="only 2 frames"):
+        reconstruct(replace(track, confidence=confidence))
+
+
+def test_a_face_seen_only_from_the_side_is_reconstructed_too(known):
+    turned = replace(
+        known, rotation=from_angles_deg(angles_deg(known.rotation) * [0.2, 1, 1] + [50, 0, 0]).astype(np.float32)
+    )
+    p = reconstruct(as_track(turned, noise_px=0.3))
+    assert np.abs(np.median(angles_deg(p.rotation)[:, 0]) - 50) < 6
+
+
+def test_no_first_frame_has_to_be_neutral(known, found):
+    later = replace(
+        known,
+        **{
+            n: getattr(known, n)[30:]
+            for n in ("pts", "rotation", "translation", "expression", "lids", "gaze", "confidence")
+        },
+    )
+    p = reconstruct(as_track(later, noise_px=0.3))
+    assert np.abs(p.identity.neutral - found.identity.neutral).mean() < 0.08
+
+
+def test_the_basis_holds_movements_only_and_mirrors_itself():
+    b = basis()
+    assert len(b.modes) >= 32
+    assert np.sqrt((b.modes**2).sum(-1)).max() < 3, "centimetres of movement, no faces"
+    assert (np.diff([np.sqrt((m**2).sum()) for m in b.modes[:8]]) < 0.5).all()
+    names = {"jaw_open", "smile", "pucker", "brow_up_left", "brow_up_right", "brow_down", "cheek_puff"}
+    assert names <= set(b.names)
+    with pytest.raises(UsageError, match="jaw_open"):
+        b.direction("wiggle_ears")
+
+
+@pytest.mark.parametrize(
+    ("name", "moves"),
+    [
+        ("jaw_open", lambda d: d[lm.LIP_LOWER_INNER, 1] - d[lm.LIP_UPPER_INNER, 1]),
+        ("smile", lambda d: d[lm.MOUTH_LEFT, 0] - d[lm.MOUTH_RIGHT, 0]),
+        ("pucker", lambda d: d[lm.MOUTH_RIGHT, 0] - d[lm.MOUTH_LEFT, 0]),
+        ("brow_up", lambda d: -d[list(lm.RIGHT_BROW + lm.LEFT_BROW), 1].mean()),
+        ("brow_up_left", lambda d: d[list(lm.RIGHT_BROW), 1].mean() - d[list(lm.LEFT_BROW), 1].mean()),
+    ],
+)
+def test_semantic_directions_move_what_they_name(name, moves):
+    b = basis()
+    moved = np.tensordot(b.direction(name), b.modes, 1)
+    assert moves(moved) > 0.1
+
+
+def test_closed_lids_meet_and_only_their_own_eye_moves(known):
+    closed = head_mesh(known.identity, np.zeros(len(basis().modes)), np.array([1.0, 0.0]))
+    assert lid_opening(closed)[0] < 0.02
+    assert lid_opening(closed)[1] == pytest.approx(lid_opening(known.identity.neutral)[1], abs=0.02)
+    assert np.abs(closed - known.identity.neutral)[list(lm.INNER_LIPS)].max() < 0.01
+
+
+def test_angles_and_vectors_are_inverses_and_point_where_they_say():
+    a = np.random.default_rng(0).uniform(-60, 60, (50, 3))
+    assert np.allclose(angles_deg(from_angles_deg(a)), a)
+    assert gaze_vectors(np.array([0.3, 0.0]))[0] > 0 and gaze_vectors(np.array([0.0, 0.3]))[1] > 0
+
+
+def test_smoothing_averages_noise_and_spares_a_blink():
+    rng = np.random.default_rng(0)
+    still = rng.normal(size=400) * 0.02
+    assert smooth(still, frames=1.0, step=0.12).std() < 0.65 * still.std()
+    blink = np.zeros(40)
+    blink[18:22] = [0.6, 1, 0.9, 0.4]
+    assert np.abs(smooth(blink, frames=1.0, step=0.12) - blink).max() < 0.05
+
+
+def test_fill_holds_the_ends_and_goes_straight_between():
+    x = np.array([[9.0], [1.0], [9.0], [3.0], [9.0]])
+    good = np.array([False, True, False, True, False])
+    assert fill(x, good).ravel().tolist() == [1, 1, 2, 3, 3]
+
+
+def test_performances_are_saved_and_loaded_without_pickle(found, tmp_path):
+    back = load_performance(save_performance(found, tmp_path / "p.npz"))
+    assert back.time_base == found.time_base and back.camera == found.camera
+    assert back.identity.ranges == found.identity.ranges
+    assert np.array_equal(back.expression, found.expression) and back.illumination is None
+    (tmp_path / "bad.npz").write_bytes(b"no")
+    with pytest.raises(UnreadableInputError):
+        load_performance(tmp_path / "bad.npz")
