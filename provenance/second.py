@@ -10,7 +10,7 @@ from typing import Any
 from facewitness.errors import MissingPieceError
 from facewitness.provenance.audit import Audit, Code
 from facewitness.provenance.explain import explain
-from facewitness.provenance.policy import Policy
+from facewitness.provenance.policy import Policy, moment
 
 MAX_BYTES = 128 << 20
 """The package reads no larger file."""
@@ -42,7 +42,7 @@ def opinion(path: Path, media_type: str | None, policy: Policy, sidecar: Path | 
         report = encypher_c2pa.verify(
             path, media_type, manifest_store=sidecar, trust_pem=signers or None, tsa_trust_pem=stamps or None,
             allowed_list_pem=policy.allowed_pem or None, no_default_trust=True, telemetry=False, online=False,
-            validation_time=policy.at,
+            validation_time=moment(policy.at).isoformat() if policy.at else None,
         )  # fmt: skip
     except Exception as e:
         return {**said, "state": "unreadable", "why": str(e)[:300]}

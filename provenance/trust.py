@@ -95,14 +95,19 @@ def init_trust(
 def ensure_signer(
     home: Path | None = None, *, algorithm: str = "es256", time_stamp_url: str | None = None
 ) -> SigningMaterial:
-    """The development signer: the authority is made on first use and the leaf renewed before it runs out."""
+    """The development signer: the authority is made on first use and the leaf renewed before it runs out.
+
+    Signatures are time-stamped by ``time_stamp_url``, else by the service that ``FACEWITNESS_TIME_STAMP_URL`` names, else
+    not at all; without a time stamp they hold no longer than their certificate.
+    """
     folder = trust_dir(home) / "authority"
     with _locked(home):
         if not (folder / "root.pem").exists():
             _make_authority(folder, algorithm, LEAF_DAYS)
         leaf = load_chain(folder / "leaf.pem")[0]
         left = leaf.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
-        if left < min(datetime.timedelta(days=RENEW_DAYS), _lifetime(leaf) / 4):
+        fits = _fits(folder / "leaf.key", leaf)  # a crash between the two files leaves an old certificate to a new key
+        if not fits or left < min(datetime.timedelta(days=RENEW_DAYS), _lifetime(leaf) / 4):
             issuer = load_chain(folder / "intermediate.pem")[0], load_key(folder / "intermediate.key")
             _issue_leaf(folder, issuer, _lifetime(leaf).days)
         key = load_key(folder / "leaf.key")
@@ -111,7 +116,7 @@ def ensure_signer(
         algorithm=_algorithm(key),
         chain=chain,
         sign=lambda data: raw_signature(key, data),
-        time_stamp_url=time_stamp_url,
+        time_stamp_url=time_stamp_url or os.environ.get("FACEWITNESS_TIME_STAMP_URL") or None,
     )
     check_material(material)
     return material
@@ -249,6 +254,10 @@ def _algorithm(key: Any) -> str:
     return algorithm_of(key)
 
 
+def _fits(key: Path, cert: x509.Certificate) -> bool:
+    return load_key(key).public_key() == cert.public_key()
+
+
 def _lifetime(cert: x509.Certificate) -> datetime.timedelta:
     return cert.not_valid_after_utc - cert.not_valid_before_utc
 
@@ -293,11 +302,12 @@ def _locked(home: Path | None) -> Iterator[None]:
     folder = trust_dir(home)
     try:
         _private_dir(folder)
+        lock = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT, 0o600)
     except OSError as e:
         raise UsageError(
-            f"the folder {folder} cannot be made ({e.strerror}); set FACEWITNESS_HOME to a place you may write."
+            f"the folder {folder} cannot be written ({e.strerror}); set FACEWITNESS_HOME to a place you may write."
         ) from e
-    with (folder / ".lock").open("w") as f:
+    with os.fdopen(lock, "w") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
 

@@ -1,6 +1,7 @@
 """What was done to a signed file, and what the verifier says of it: state and code, one case a row."""
 
 import datetime
+import importlib.util
 import struct
 import time
 from pathlib import Path
@@ -262,6 +263,9 @@ def test_a_stated_time_decides_what_had_expired(forger, authority, tmp_path: Pat
     then = (NOW - 2 * YEAR + datetime.timedelta(days=10)).isoformat()
     audit = verify_file(path, replace(authority.policy, at=then))
     assert audit.state == "trusted" and audit.validated_at == then
+    if importlib.util.find_spec("encypher_c2pa"):
+        second = verify_file(path, replace(authority.policy, at=then[:10], second_opinion=True)).second_opinion
+        assert second and second["agrees"], second
     later = (NOW + 3 * YEAR).isoformat()
     fresh = verify_file(forger.file, replace(authority.policy, at=later))
     assert fresh.state == "invalid" and "signingCredential.expired" in failures(fresh)

@@ -37,7 +37,10 @@ def sign(
     sign_command: Annotated[
         str, typer.Option(help="A command that signs: bytes on stdin, signature on stdout. The key stays with it.")
     ] = "",
-    time_stamp: Annotated[str, typer.Option(metavar="URL", help="RFC 3161 service asked for a time stamp.")] = "",
+    time_stamp: Annotated[
+        str,
+        typer.Option(metavar="URL", help="RFC 3161 service asked for a stamp; default: $FACEWITNESS_TIME_STAMP_URL."),
+    ] = "",
     sidecar: Annotated[
         Path | None, typer.Option(help="Write the manifest here and leave the file itself as it is.")
     ] = None,
