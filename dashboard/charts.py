@@ -161,8 +161,9 @@ def _time_axis(duration_s: float, x: Any, width: int, height: int) -> list[str]:
     for i in range(int(duration_s / step + 1e-6) + 1):
         at = x(i * step)
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{height - _AXIS}"/>')
+        anchor = "end" if at > _LEFT + (x(duration_s) - _LEFT) * 0.985 else "middle"
         parts.append(
-            f'<text class="tick" x="{at:.1f}" y="{height - 6}" text-anchor="middle">{seconds(i * step)}</text>'
+            f'<text class="tick" x="{at:.1f}" y="{height - 6}" text-anchor="{anchor}">{seconds(i * step)}</text>'
         )
     return parts
 

@@ -57,7 +57,9 @@ def read_demo(folder: Path) -> dict[str, Any]:
     return demo
 
 
-def demo_clip(folder: Path, demo: Mapping[str, Any], role: str, *, stills: int = STILLS) -> ReportClip | None:
+def demo_clip(
+    folder: Path, demo: Mapping[str, Any], role: str, *, stills_s: Sequence[float] | None = None
+) -> ReportClip | None:
     """The clip of one role of a demo with its row, audit, label, traces and stills; None where there is no file."""
     if not demo.get(role) or not (path := folder / str(demo[role])).is_file():
         return None
@@ -73,7 +75,7 @@ def demo_clip(folder: Path, demo: Mapping[str, Any], role: str, *, stills: int =
         row=row,
         audit=_of_file(demo.get("audits"), path),
         traces=traces.get(role),
-        stills=stills_of(path, count=stills) if stills else (),
+        stills=stills_of(path, stills_s) if stills_s else (),
         label=_read_json(label),
     )
 

@@ -7,14 +7,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from facewitness import __version__
 from facewitness.dashboard import lanes, palette, views, words
-from facewitness.dashboard.clips import ROLES, ReportClip, demo_clip, read_demo
+from facewitness.dashboard.clips import ROLES, STILLS, ReportClip, demo_clip, read_demo
 from facewitness.errors import UnreadableInputError
 from facewitness.files import write_text
 
+ACTOR_KEYS = (
+    "name",
+    "rights",
+    "made_by",
+    "source",
+    "frames",
+    "size",
+    "preset",
+    "minutes",
+    "device",
+    "poses",
+    "held_out",
+    "training",
+    "notes",
+)
+BLINKS, SHUT = 2, 0.7
+"""How many stills show a blink, and from which closure of the lids."""
 INTRO = (
     "One person's face, driven by another's performance; labelled, signed, then looked at as if its origin were "
     "unknown. Target and driver are shown beside it."
@@ -47,6 +65,7 @@ def write_report(
         intro=intro,
         clips=shown,
         strip=_strip(shown),
+        same_moments=len({tuple(round(s["time_s"], 1) for s in v["stills"]) for v in shown if v["stills"]}) == 1,
         together=lanes.together(clips, [view["duration_s"] for view in shown]),
         actor=views.card(actor),
         commands=list(commands),
@@ -71,7 +90,7 @@ def demo_report(folder: Path, *, commands: Sequence[str] = ()) -> Path:
     it is not there or broken.
     """
     demo = read_demo(folder)
-    clips = [c for role in ROLES if (c := demo_clip(folder, demo, role)) is not None]
+    clips = [c for role in ROLES if (c := demo_clip(folder, demo, role, stills_s=_moments(folder, demo))) is not None]
     if not clips:
         raise UnreadableInputError(f"{folder / 'demo.json'} names no clip that is there; run facewitness demo again.")
     return write_report(
@@ -79,9 +98,31 @@ def demo_report(folder: Path, *, commands: Sequence[str] = ()) -> Path:
         title="A reenactment, its proof and its detection",
         clips=clips,
         intro=str(demo.get("intro") or INTRO),
-        actor=demo["actor"] if isinstance(demo.get("actor"), dict) else None,
+        actor={k: v for k, v in demo["actor"].items() if k in ACTOR_KEYS}
+        if isinstance(demo.get("actor"), dict)
+        else None,
         commands=commands,
     )
+
+
+def _moments(folder: Path, demo: Mapping[str, Any]) -> list[float]:
+    """Times that all clips of a demo have, evenly spread; in two of them a blink of the reenactment instead."""
+    from facewitness.media import probe
+
+    paths = [folder / str(demo[role]) for role in ROLES if demo.get(role) and (folder / str(demo[role])).is_file()]
+    length = min((probe(p).duration_s for p in paths), default=0.0)
+    times = [length * (i + 0.5) / STILLS for i in range(STILLS)]
+    blinks = demo_clip(folder, demo, "reenactment")
+    if blinks is None or blinks.traces is None:
+        return times
+    t, closed = blinks.traces.t_s, blinks.traces.lids.mean(axis=1)
+    moved = 0
+    for i, (start, end) in enumerate((length * k / STILLS, length * (k + 1) / STILLS) for k in range(STILLS)):
+        inside = (t >= start) & (t < end) & np.isfinite(closed)
+        if moved < BLINKS and inside.any() and closed[inside].max() > SHUT:
+            times[i] = float(t[inside][closed[inside].argmax()])
+            moved += 1
+    return times
 
 
 def _policy(style: str, script: str) -> str:

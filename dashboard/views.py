@@ -14,13 +14,14 @@ from markupsafe import Markup, escape
 from facewitness.dashboard import charts, lanes, words
 from facewitness.dashboard.clips import ReportClip, Still
 from facewitness.detector.report import ClipReport, CueResult, FaceReport
-from facewitness.errors import UnreadableInputError
+from facewitness.errors import FacewitnessError, UnreadableInputError
 from facewitness.files import plain
 from facewitness.provenance.audit import Audit
 from facewitness.provenance.inert import visible
 
 STILL_WIDTH_PX = 480
 LONGEST_TEXT = 4000
+LONGEST_CELL = 600
 MOST_CUES = 8
 """Cues shown of a face before the rest is folded away."""
 LABEL_KEYS = (
@@ -64,6 +65,24 @@ def _tame(value: Any) -> Any:
 def asset(name: str) -> str:
     """The text of a file in ``assets``."""
     return files("facewitness.dashboard").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def threshold_of(row: Mapping[str, Any] | None) -> float | None:
+    """The score from which the model of a row says manipulated, where that model is the one shipped here."""
+    sha = ((row or {}).get("model") or {}).get("sha256")
+    threshold, shipped = _shipped_threshold()
+    return threshold if sha and sha == shipped else None
+
+
+@cache
+def _shipped_threshold() -> tuple[float | None, str]:
+    from facewitness.detector.model import load_model
+
+    try:
+        model = load_model()
+        return float(model.calibration.threshold_), model.sha256
+    except (FacewitnessError, AttributeError):
+        return None, ""
 
 
 def duration_of(clip: ReportClip, row: Mapping[str, Any] | None) -> float:
@@ -154,12 +173,23 @@ def audit_view(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "ai_word": words.word(words.AI, audit.get("ai")),
         "certificates": _certificates(audit.get("signer")),
         "tree": [_ingredient(i, 0) for i in audit.get("ingredients") or []],
-        "claim_rows": card(audit.get("claims")),
+        "claim_rows": _claim_rows(audit.get("claims")),
         "checks": [{**c, "passed": _passed(c)} for c in audit.get("codes") or []],
         "opinion_rows": card(audit.get("second_opinion")),
         "missing_words": [words.MISSING.get(m, str(m)) for m in audit.get("missing") or []],
         "raw": Markup(escape(json.dumps(audit, indent=1, ensure_ascii=True))),
     }
+
+
+def _claim_rows(claims: Any) -> list[tuple[str, str]]:
+    """What the manifest says, one row an action; the label of a made clip has its own place."""
+    if not isinstance(claims, dict):
+        return []
+    rows = card({k: v for k, v in claims.items() if k not in ("label", "actions")})
+    actions = claims.get("actions")
+    for action in actions if isinstance(actions, list) else []:
+        rows += card({"action": action if isinstance(action, dict) else str(action)})
+    return rows
 
 
 def _certificates(signer: Any) -> list[dict[str, Any]]:
@@ -201,20 +231,36 @@ def _ingredient(node: Any, depth: int) -> dict[str, Any]:
 
 
 def card(values: Any) -> list[tuple[str, str]]:
-    """The rows of a small table: flat values as they are, lists joined, what is nested as JSON; None left out."""
+    """The rows of a small table: what is nested one level is joined, what is deeper is JSON; what is empty is left out."""
     rows = []
     for key, value in (plain(values) or {}).items() if isinstance(values, Mapping) else ():
         if value in (None, "", [], {}):
             continue
-        if isinstance(value, list) and all(isinstance(v, str | int | float) for v in value):
-            value = ", ".join(str(v) for v in value)
-        elif isinstance(value, dict | list):
-            value = json.dumps(value, ensure_ascii=False)
-        elif isinstance(value, float):
-            value = words.number(value, 4)
-        text = str(value)
-        rows.append((str(key).replace("_", " "), text if len(text) <= 600 else text[:600] + " …"))
+        text = _told(value)
+        rows.append((str(key).replace("_", " "), text if len(text) <= LONGEST_CELL else text[:LONGEST_CELL] + " …"))
     return rows
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, float):
+        return words.number(value, 4)
+    if isinstance(value, list):
+        flat = all(isinstance(v, str | int | float) for v in value)
+        return ", ".join(map(_told, value)) if flat else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        kept = {k: v for k, v in value.items() if v not in (None, "", [], {})}
+        shallow = all(not isinstance(v, dict) and (not isinstance(v, list) or len(v) < 5) for v in kept.values())
+        if not shallow:
+            return json.dumps(value, ensure_ascii=False)
+        return ", ".join(f"{str(k).replace('_', ' ')} {_between(v)}" for k, v in kept.items())
+    return str(value)
+
+
+def _between(value: Any) -> str:
+    """A value inside a list of values: a pair of numbers is a range."""
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(v, int | float) for v in value):
+        return f"{_told(value[0])} to {_told(value[1])}"
+    return _told(value)
 
 
 def picture(still: Still) -> str:
@@ -247,7 +293,7 @@ def clip_view(clip: ReportClip) -> dict[str, Any]:
         "label": label_rows(label),
         "duration_s": duration,
         "verdict": words.verdict_word(row),
-        "scale": charts.scale(row.get("p_fake") if row else None),
+        "scale": charts.scale(row.get("p_fake") if row else None, threshold_of(row)),
         "stills": [{"time_s": s.time_s, "src": picture(s)} for s in clip.stills],
         "reasons": (row or {}).get("reasons") or [],
         "faces": [face_view(face, duration) for face in (row or {}).get("faces") or []],

@@ -37,6 +37,14 @@ VERDICTS = _table(
 )
 """Verdicts of a scan."""
 
+BY_MANIFEST = Word(
+    key="manipulated",
+    sign="▲",
+    name="Manipulated, says its manifest",
+    meaning="A trusted manifest says that a model made or changed this clip. The score is of the pixels alone.",
+)
+"""The verdict on a clip that tells of itself."""
+
 STATUSES = _table(
     ("ok", "●", "Scored", "The clip was read and scored."),
     ("no_face", "–", "No face found", "No face was found, so there is nothing to score."),
@@ -115,7 +123,16 @@ def verdict_word(row: Mapping[str, Any] | None) -> Word:
         return Word(key="none", sign="–", name="Not scanned", meaning="No detector has looked at this clip.")
     if row.get("status") not in (None, "ok"):
         return word(STATUSES, row["status"])
+    if by_manifest(row):
+        return BY_MANIFEST
     return word(VERDICTS, row.get("verdict"))
+
+
+def by_manifest(row: Mapping[str, Any]) -> bool:
+    """Whether a clip counts as manipulated because a trusted manifest says so, and not for what its pixels show."""
+    said = any(r.get("cue") == "provenance" for r in row.get("reasons") or [])
+    seen = any(f.get("verdict") == "manipulated" for f in row.get("faces") or [])
+    return row.get("verdict") == "manipulated" and said and not seen
 
 
 def cue_name(key: str) -> str:

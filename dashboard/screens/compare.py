@@ -40,7 +40,7 @@ def demo_clips(folder: Path, changed: int) -> list[ReportClip]:
     """The clips of a demo without stills, driver first; ``changed`` tells the cache when to read again."""
     del changed
     demo = read_demo(folder)
-    clips = [c for role in ROLES if (c := demo_clip(folder, demo, role, stills=0)) is not None]
+    clips = [c for role in ROLES if (c := demo_clip(folder, demo, role)) is not None]
     return sorted(clips, key=lambda c: ("driver", "reenactment", "target").index(c.role))
 
 

@@ -214,7 +214,7 @@ def make_demo(folder: Path) -> Path:
         "rows": rows,
         "audits": audits,
         "traces": "traces.npz",
-        "actor": {"name": "sample-a", "rights": "sample footage", "size_px": 256},
+        "actor": {"name": "sample-a", "rights": "sample footage", "size": 256},
     }
     (folder / "demo.json").write_text(to_json(demo, indent=1))
     return folder
