@@ -257,7 +257,7 @@ def index_of(
     rows: Iterable[tuple[int, int, NDArray[np.int8]]], index: FingerprintIndex | None = None
 ) -> FingerprintIndex:
     """An index of (entry number, start in ms, (128,) int8) rows in order, as the ledger gives them."""
-    index = index or FingerprintIndex()
+    index = FingerprintIndex() if index is None else index
     current: int | None = None
     starts: list[int] = []
     vectors: list[NDArray[np.int8]] = []

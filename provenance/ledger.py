@@ -223,7 +223,8 @@ class Ledger:
         from facewitness.provenance.fingerprint_search import FingerprintIndex, index_of
 
         with self._index_lock:
-            self._index = self._index or FingerprintIndex()
+            if self._index is None:
+                self._index = FingerprintIndex()
             index_of(self.vectors(after=self._index.last), self._index)
             return self._index.find(query, limit=limit)
 

@@ -108,9 +108,7 @@ def open_engine(url: str, schema: str) -> sa.Engine:
     if sqlite:
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
-    with writing(engine) as connection:
-        if not sqlite:
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7250311)")
+    with writing(engine, making=True) as connection:
         _meta.create_all(connection)
         found = connection.execute(sa.select(about.c.value).where(about.c.key == "schema")).scalar_one_or_none()
         if found is None:
@@ -136,9 +134,12 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 
 @contextlib.contextmanager
-def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """One transaction that no other writer runs beside."""
+def writing(engine: sa.Engine, *, making: bool = False) -> Iterator[sa.Connection]:
+    """One transaction that no other writer runs beside; ``making`` where the tables may not be there yet."""
     with engine.connect().execution_options(facewitness_writes=True) as connection, connection.begin():
-        if engine.dialect.name == "postgresql" and sa.inspect(connection).has_table("entries"):
-            connection.exec_driver_sql("LOCK TABLE entries IN SHARE ROW EXCLUSIVE MODE")
+        if engine.dialect.name == "postgresql":
+            lock = (
+                "SELECT pg_advisory_xact_lock(7250311)" if making else "LOCK TABLE entries IN SHARE ROW EXCLUSIVE MODE"
+            )
+            connection.exec_driver_sql(lock)
         yield connection

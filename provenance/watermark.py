@@ -5,7 +5,7 @@
     match = detect(path, key)                     # WatermarkMatch | None
 
 How it works. A keyed pattern is added to the blue-yellow difference (Cb) of every frame; brightness stays as it is.
-The pattern is a sum of plane waves of 4 to 18 cycles per shorter side, in two parts that take turns once a second
+The pattern is a sum of plane waves of 4 to 12 cycles per shorter side, in two parts that take turns once a second
 (cosine and sine), so that a detector can tell it from the picture: what does not oscillate at 1 Hz cancels. A quarter
 of the waves are known from the key alone and find position and scale; the others carry 64 payload bits and a 24-bit
 keyed check through a convolutional code of rate 1/3. All frames vote. Spread spectrum after Cox et al., "Secure
@@ -41,13 +41,13 @@ CHECK_BYTES = 3
 KEY_BYTES = 32
 TILE = 128
 """Samples of the pattern's period, which spans the shorter side of the picture."""
-BAND = (4.0, 18.0)
+BAND = (4.0, 12.0)
 """Cycles per shorter side: lower drowns in the picture, higher does not survive a coarse encoder."""
 PERIOD_S = 1.0
 """The two parts of the pattern take turns once in this time."""
 SYNC_EVERY = 4
 """One wave in so many is known from the key alone."""
-STRENGTHS = ((256, 2.0), (512, 1.75))
+STRENGTHS = ((256, 2.0), (512, 1.5))
 """Root mean square of the change in Cb, in grey levels, by the shorter side in pixels: a coarse encoder takes more
 from small pictures. This is for lively, bright places and never below 42 dB PSNR over RGB; flat and dark places get
 less."""

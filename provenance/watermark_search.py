@@ -22,7 +22,7 @@ from facewitness.provenance.watermark import (
     waves_of,
 )
 
-GRID = 72
+GRID = 48
 """Samples of the shorter side at which frames are kept: four a cycle of the finest wave."""
 RGB_TO_CB = (-0.168736, -0.331264, 0.5)
 """BT.601, full range."""
@@ -34,11 +34,11 @@ SHORTEST_S = 1.5
 """Less video than this cannot be told from its own motion."""
 CLIP_LEVELS = 4.0
 """Changes beyond this many grey levels of Cb are motion, not the mark (its peaks are about 5)."""
-STEP = 0.016
+STEP = 0.022
 """Sizes tried differ by this share: a quarter of the finest wave over half a picture."""
 SHAPES = ((3 / 4, 1), (1, 3 / 4), (9 / 16, 1), (1, 9 / 16), (4 / 3, 1), (1, 4 / 3), (16 / 9, 1), (1, 16 / 9))
 """Pictures pressed from one usual shape into another: height and width of the pattern."""
-SYNC_GROUPS = (4, 7, 10, 13, 16)
+SYNC_GROUPS = (4, 6, 8, 10)
 """Rings of frequencies (their lower edges) whose reliability is judged apart, by the known waves among them."""
 SYNC_POWER = 18.0
 """Least power of the known waves over the chance mean: noise passes once in e^18 positions."""
@@ -150,7 +150,7 @@ def _scales() -> tuple[tuple[float, float], ...]:
 
 
 def _fold(z: NDArray[np.complex64], scale: tuple[float, float], mirrored: bool) -> NDArray[np.complex64]:
-    """Resample so that a pattern of this size gets its nominal period, and add up all periods: (72, 72) complex."""
+    """Resample so that a pattern of this size gets its nominal period, and add up all periods: (48, 48) complex."""
     parts = np.ascontiguousarray(z[:, ::-1] if mirrored else z).view(np.float32).reshape(*z.shape, 2)
     height, width = (max(8, round(n / s)) for n, s in zip(z.shape, scale, strict=True))
     sy, sx = (1 / s for s in scale)

@@ -231,7 +231,7 @@ def test_what_is_no_ledger_is_said_in_a_sentence(tmp_path: Path):
         "CREATE TABLE about (key TEXT, value TEXT); INSERT INTO about VALUES ('schema', 'facewitness.ledger/9')"
     )
     db.close()
-    with pytest.raises(UsageError, match="facewitness.ledger/9"):
+    with pytest.raises(UsageError, match=r"facewitness\.ledger/9"):
         Ledger(tmp_path / "newer.sqlite")
 
 
