@@ -142,14 +142,19 @@ class Trainer:
         self.steps, self.spent = 0, 0.0
         self.threads = _Threads(1 if self.device.type != "cpu" else os.cpu_count() or 1)
 
-    def run(self, tick: Callable[[float, float], None] = lambda share, loss: None) -> Trained:
-        """Train until the seconds are spent (those of earlier runs counted); ``tick(seconds, loss)`` after each step."""
+    def run(
+        self, tick: Callable[[float, float], None] = lambda share, loss: None, *, most_steps: int | None = None
+    ) -> Trained:
+        """Train until the seconds are spent (those of earlier runs counted); ``tick(seconds, loss)`` after each step.
+
+        ``most_steps`` ends it sooner: with it and one thread, a run is the same every time.
+        """
         out = Trained(network=self.average, steps=0, seconds=0.0)
         self.resume()
         last_saved = time.monotonic()
-        while self.spent < self.seconds:
+        while self.spent < self.seconds and (most_steps is None or self.steps < most_steps):
             start = time.monotonic()
-            share = self.spent / self.seconds
+            share = self.spent / self.seconds if most_steps is None else self.steps / most_steps
             for group in self.optimiser.param_groups:
                 group["lr"] = (
                     self.settings.rate * (0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * share))) * min(1, (self.steps + 1) / 30)

@@ -1,0 +1,91 @@
+"""Edits change what they name, and nothing when they are zero."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from facewitness.errors import UsageError
+from facewitness.generator.editing import EDITS, apply_edits, edit, parse_settings
+from facewitness.generator.metrics import psnr
+from facewitness.generator.reconstruct.model import pick
+from facewitness.generator.reenactment import render
+
+
+@pytest.fixture(scope="module")
+def own(actor):
+    return pick(actor.performance, np.arange(10, 22))
+
+
+def rendered(actor, own, settings):
+    changed, _ = apply_edits(own, settings)
+    plain = dataclasses.replace(changed, identity=own.identity)
+    return list(render(actor, changed, plan_for=plain, faithful=True, engine="torch"))
+
+
+def test_all_edits_at_zero_give_the_footage_back(actor, own):
+    stored = actor.full_frames()
+    frames = rendered(actor, own, {e.name: 0.0 for e in EDITS})
+    assert min(psnr(f, stored[10 + k]) for k, f in enumerate(frames)) > 40
+    stored.close()
+
+
+def test_closing_the_left_eye_closes_it_and_leaves_the_right_one(actor, own):
+    from facewitness.faces import landmarks as lm
+
+    before, after = (rendered(actor, own, s)[6] for s in ({}, {"close_left_eye": 1.0}))
+    change = np.abs(after.astype(int) - before).max(-1)
+    mesh = actor.shapes.mesh[16, :, :2] / actor.square.scale + [actor.square.x, actor.square.y]
+    boxes = []
+    for eye in lm.EYES:
+        (x0, y0), (x1, y1) = mesh[list(eye)].min(0).astype(int), mesh[list(eye)].max(0).astype(int) + 1
+        boxes.append(change[y0:y1, x0:x1].mean())
+    assert boxes[1] > 15 and boxes[0] < 2
+
+
+def test_far_from_the_face_an_edit_changes_nothing(actor, own):
+    before, after = (rendered(actor, own, s)[6] for s in ({}, {"smile": 1.0}))
+    assert psnr(before[-20:, :20], after[-20:, :20]) > 45
+
+
+def test_keys_move_smoothly_between_their_values(own):
+    start = float(own.times_s[0])
+    changed, _ = apply_edits(own, parse_settings([f"close_eyes=0@0s,1@{own.times_s[-1] - start}s"]))
+    closed = changed.lids.mean(1) - own.lids.mean(1)
+    assert closed[0] == pytest.approx(0, abs=1e-4) and changed.lids[-1] == pytest.approx([1, 1], abs=1e-4)
+    assert (np.diff(changed.lids[:, 0] - own.lids[:, 0] * 0) > -0.6).all()
+
+
+def test_what_cannot_be_reached_is_limited_with_a_word(own):
+    changed, notes = apply_edits(own, {"gaze_yaw": 80.0})
+    assert np.degrees(changed.gaze - own.gaze)[..., 0].max() <= 25.01
+    assert "limited" in notes[0]
+
+
+@pytest.mark.parametrize("settings", [{"wings": 1.0}, {"face_width": [(0, 0), (1, 10)]}])
+def test_unknown_and_keyed_shape_edits_are_refused(own, settings):
+    with pytest.raises(UsageError):
+        apply_edits(own, settings)
+
+
+@pytest.mark.parametrize("text", ["smile", "smile=much", "smile=1@x"])
+def test_settings_that_cannot_be_read_are_refused(text):
+    with pytest.raises(UsageError, match="smile"):
+        parse_settings([text])
+
+
+def test_a_wider_face_is_wider_by_what_was_asked(own):
+    from facewitness.faces import landmarks as lm
+
+    wide, _ = apply_edits(own, {"face_width": 20.0})
+    ears = [p.identity.neutral[lm.LEFT_EAR, 0] - p.identity.neutral[lm.RIGHT_EAR, 0] for p in (own, wide)]
+    assert ears[1] / ears[0] == pytest.approx(1.2, abs=0.01)
+
+
+def test_an_edited_video_says_composite_and_names_every_edit(actor, tmp_path):
+    from facewitness.provenance import verify_file
+
+    made = edit(actor, tmp_path / "e.mp4", settings={"smile": 0.5, "close_left_eye": 1.0}, seconds=1.0, progress=False)
+    audit = verify_file(made.path)
+    assert audit.ai == "edited" and audit.label["edits"] == {"smile": 0.5, "close_left_eye": 1.0}
+    assert any(i.get("relationship") == "parentOf" for i in audit.ingredients)
