@@ -1,5 +1,6 @@
 """Building a dataset from a recipe: on all cores, resumable, and valid at every moment."""
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -63,6 +64,27 @@ def build_dataset(recipe: Recipe, folder: Path, *, workers: int | None = None, l
     """
     folder = Path(folder)
     _check_folder(folder)
+    with _alone(folder):
+        return _build(recipe, folder, workers, limit)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other build works in ``folder`` meanwhile; what a killed one left half-written is removed."""
+    from filelock import FileLock, Timeout
+
+    (folder / HIDDEN).mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / HIDDEN / "lock", timeout=0):
+            for place in (folder, folder / "clips", folder / "masks", folder / "parameters"):
+                for left in place.glob(".*.part*"):
+                    left.unlink(missing_ok=True)
+            yield
+    except Timeout as e:
+        raise UsageError(f"another build is at work in {folder}; wait for it or give another folder.") from e
+
+
+def _build(recipe: Recipe, folder: Path, workers: int | None, limit: int | None) -> Built:
     plan = plan_dataset(recipe, folder)
     cores = workers or os.cpu_count() or 1
     _check_disk(plan, recipe, folder, cores)
@@ -235,6 +257,8 @@ def _make_chunk(
     studio = open_studio(actor, take, spec, folder)
     rows, problems = [], []
     for job in jobs:
+        if os.getppid() != _parent:  # the build was killed: nobody waits for the rest
+            break
         try:
             clip = make_clip(job, studio, people)
         except FacewitnessError as e:
@@ -273,8 +297,13 @@ def _run(work: Any, items: Sequence[Any], arguments: Sequence[tuple], cores: int
             raise
 
 
+_parent = os.getppid()
+
+
 def _quiet() -> None:
     """One core for each worker."""
+    global _parent
+    _parent = os.getppid()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     import cv2
