@@ -231,7 +231,7 @@ def _ingredient(node: Any, depth: int) -> dict[str, Any]:
 
 
 def card(values: Any) -> list[tuple[str, str]]:
-    """The rows of a small table: what is nested one level is joined, what is deeper is JSON; what is empty is left out."""
+    """The rows of a small table: one level of nesting is joined, what is deeper is JSON, what is empty is left out."""
     rows = []
     for key, value in (plain(values) or {}).items() if isinstance(values, Mapping) else ():
         if value in (None, "", [], {}):

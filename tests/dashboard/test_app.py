@@ -106,7 +106,7 @@ def test_only_what_a_page_asked_for_is_served(visit, dashboard_url: str):
     with urllib.request.urlopen(request) as answer:
         assert answer.status == 206 and len(answer.read()) == 10
     for path in ("/facewitness/file/0123", "/facewitness/file/..%2f..%2fetc%2fpasswd", "/facewitness/bytes/0123"):
-        with pytest.raises(urllib.error.HTTPError, match="40[04]"):
+        with pytest.raises(urllib.error.HTTPError, match=r"40[04]"):
             urllib.request.urlopen(dashboard_url + path)
     with pytest.raises(urllib.error.HTTPError, match="400"):
         urllib.request.urlopen(urllib.request.Request(dashboard_url, headers={"Host": "elsewhere.example"}))
