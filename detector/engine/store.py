@@ -46,7 +46,8 @@ def open_store(where: Path | str, *, read_only: bool = False) -> "Store":
     """
     text = str(where)
     if "://" in text:
-        return Store(text.replace("postgres://", "postgresql://").replace("postgresql://", "postgresql+psycopg://", 1))
+        url = text.replace("postgres://", "postgresql://").replace("postgresql://", "postgresql+psycopg://", 1)
+        return Store(url, read_only=read_only)
     path = Path(where)
     if path.suffix not in (".sqlite", ".db"):
         path = path / FILE_NAME
@@ -88,7 +89,9 @@ class Store:
     """Results, the log of what was done, and the decisions of analysts. One connection; threads take turns."""
 
     def __init__(self, url: str, *, path: Path | None = None, read_only: bool = False):
-        self.url, self.path, self.read_only = url, path, read_only
+        self.path, self.read_only = path, read_only
+        self.where = str(path) if path else sa.make_url(url).render_as_string(hide_password=True)
+        """Where it is, as it may be shown."""
         self._lock = threading.RLock()
         try:
             self._engine = connect(url, path, read_only)
@@ -99,7 +102,8 @@ class Store:
         except ModuleNotFoundError as e:
             raise UsageError("PostgreSQL needs one more package: pip install 'facewitness[postgres]'.") from e
         except sa.exc.SQLAlchemyError as e:
-            raise _not_writable(path or url, e) from e
+            self._engine.dispose()
+            raise _not_writable(self.where, e) from e
 
     def __enter__(self) -> "Store":
         """The store itself."""
@@ -127,7 +131,7 @@ class Store:
                 self._connection.commit()
             except sa.exc.SQLAlchemyError as e:
                 self._connection.rollback()
-                raise _not_writable(self.path or self.url, e) from e
+                raise _not_writable(self.where, e) from e
 
     def read(self, statement: Any) -> list[Any]:
         """The rows of a statement that reads."""
@@ -135,7 +139,7 @@ class Store:
             try:
                 return list(self._connection.execute(statement).all())
             except sa.exc.SQLAlchemyError as e:
-                raise UsageError(f"the results at {self.path or self.url} cannot be read ({_first_line(e)}).") from e
+                raise UsageError(f"the results at {self.where} cannot be read ({_first_line(e)}).") from e
             finally:
                 self._connection.rollback()
 
@@ -186,7 +190,7 @@ class Store:
                 self._connection.commit()
             except sa.exc.SQLAlchemyError as e:
                 self._connection.rollback()
-                raise _not_writable(self.path or self.url, e) from e
+                raise _not_writable(self.where, e) from e
             return bool(done.rowcount)
 
     def add_loose(self, row: dict[str, Any], *, key: str) -> int | None:
@@ -334,7 +338,7 @@ class Store:
                 self._connection.commit()
             except sa.exc.SQLAlchemyError as e:
                 self._connection.rollback()
-                raise _not_writable(self.path or self.url, e) from e
+                raise _not_writable(self.where, e) from e
 
     def _log(self, what: str, details: dict[str, Any]) -> None:
         if self._engine.dialect.name == "postgresql":  # writers take turns, so that the chain has no fork

@@ -87,12 +87,18 @@ ONLY_ADDED = ("results", "log", "reviews")
 
 
 def prepare(connection: sa.Connection) -> None:
-    """Make the tables that are not there, and triggers that keep what may only be added from being changed.
-
-    In PostgreSQL the triggers' work is done by granting a role INSERT and SELECT alone.
-    """
+    """Make the tables that are not there, and triggers that keep what may only be added from being changed."""
     meta.create_all(connection)
-    if connection.dialect.name != "sqlite":
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(
+            "CREATE OR REPLACE FUNCTION facewitness_only_added() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION '%% are only ever added', TG_TABLE_NAME; END $$"
+        )
+        for table in ONLY_ADDED:
+            connection.exec_driver_sql(
+                f"CREATE OR REPLACE TRIGGER {table}_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+                "FOR EACH STATEMENT EXECUTE FUNCTION facewitness_only_added()"
+            )
         return
     for table in ONLY_ADDED:
         for verb in ("UPDATE", "DELETE"):
@@ -105,7 +111,8 @@ def prepare(connection: sa.Connection) -> None:
 def connect(url: str, path: Path | None, read_only: bool) -> sa.Engine:
     """An engine for a PostgreSQL URL, or for the SQLite file ``path``: write-ahead log, writers that take turns."""
     if path is None:
-        return sa.create_engine(url)
+        only = {"options": "-c default_transaction_read_only=on"} if read_only else {}
+        return sa.create_engine(url, connect_args=only)
     mode = "ro" if read_only else "rwc"
     name = path.absolute().as_uri().removeprefix("file://")
     engine = sa.create_engine(

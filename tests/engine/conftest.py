@@ -44,7 +44,7 @@ def scan(tmp_path: Path, scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> C
 
     def run(*paths: Path, **options: Any) -> list[dict[str, Any]]:
         settled = {"out": tmp_path / "out", "scanner": scanner, "workers": 2}
-        options = {**settled, "budget": Budget(base_s=4, memory_mb=400), **options}
+        options = {**settled, "budget": Budget(base_s=60, memory_mb=400), **options}
         return list(scan_paths(paths, **options))
 
     run.scanned = lambda: mark.read_text().splitlines() if mark.exists() else []  # type: ignore[attr-defined]

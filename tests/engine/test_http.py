@@ -25,7 +25,7 @@ def settings(tmp_path, scanner):
             out=tmp_path / "out",
             scanner=slow,
             workers=1,
-            budget=Budget(base_s=5, memory_mb=400),
+            budget=Budget(base_s=30, memory_mb=400),
             queue=queue,
             grace_s=grace_s,
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from facewitness.detector.engine import Scanner, open_store
+from facewitness.detector.engine import Budget, Scanner, open_store
 from facewitness.errors import MissingPieceError, UsageError
 
 
@@ -26,7 +26,8 @@ def test_a_clip_that_kills_hangs_or_eats_costs_one_row(clips, scan):
         "a", "z", b_die="die", c_abort="abort", d_hang="hang", e_spin="spin", f_eat="eat", g_raise="raise",
         h="unreadable", i="chatter",
     )  # fmt: skip
-    rows = {r["path"].split("/")[-1]: r for r in scan(folder)}
+    budget = Budget(base_s=5, memory_mb=400)
+    rows = {r["path"].split("/")[-1]: r for r in scan(folder, budget=budget)}
     status = {n: r["status"] for n, r in rows.items()}
     assert status == {
         "a.mp4": "ok", "b_die.mp4": "error", "c_abort.mp4": "error", "d_hang.mp4": "timeout", "e_spin.mp4": "timeout",
