@@ -66,6 +66,13 @@ def _fusion(told: dict[str, Any]) -> list[str]:
         "| --- | --- |",
         *[f"| {k} | {v:.3f} |" for k, v in told["auc_by_kind"].items()],
         "",
+        "| kind of made motion (landmarks only) | AUC, all cues | AUC, cues of the eyes alone |",
+        "| --- | --- | --- |",
+        *[
+            f"| {k} | {v:.3f} | {told['auc_of_motion_by_eyes_alone'].get(k, float('nan')):.3f} |"
+            for k, v in told.get("auc_of_motion_by_kind", {}).items()
+        ],
+        "",
         "| column alone (0.5 says nothing; below, fakes have less) | AUC |",
         "| --- | --- |",
         *[f"| {k} | {v:.3f} |" for k, v in best],

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.detector import augment as au
+from facewitness.detector import motion_fakes
 from facewitness.detector.cues import Measured, list_cues, run_cue
 from facewitness.detector.evidence import Evidence
 from facewitness.detector.material import load_burst
@@ -36,6 +37,9 @@ class Example:
     texture: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     logits: NDArray[np.float32]
+    weight: float = 1.0
+    motion_only: bool = False
+    """Made on landmarks alone: it speaks of the cues of eyes and motion and of nothing else."""
 
 
 def cue_values(evidence: Evidence) -> dict[str, float]:
@@ -57,13 +61,37 @@ def example_of(
     )  # fmt: skip
 
 
+def motion_examples(evidence: Evidence, rng: au.Rng, *, name: str, person: str, count: int = 4) -> Iterator[Example]:
+    """A real face's motion as it is and ``count`` made ones, all without their pictures; both classes weigh the
+    same."""
+    kinds = ["", *rng.choice(motion_fakes.KINDS, count, replace=False)]
+    nothing = np.zeros(0, np.float32)
+    for kind in kinds:
+        changed = motion_fakes.make(evidence, str(kind), rng) if kind else evidence
+        cues = cue_values(changed)
+        for one in list_cues("surface"):
+            cues[one.name] = float("nan")
+        yield Example(
+            name=name,
+            person=person,
+            label="fake" if kind else "real",
+            kind=str(kind),
+            cues=cues,
+            texture=np.full((0, 1, 1), np.nan, np.float32),
+            embeddings=nothing[:, None],
+            logits=nothing,
+            weight=1 / count if kind else 1.0,
+            motion_only=True,
+        )
+
+
 def rehearse(
     bursts: Sequence[Path], fakes: PseudoFakes, rng: au.Rng, *, scorer: Scorer | None = None, kind: str | None = None,
     max_bursts: int = 4,
 ) -> Iterator[Example]:  # fmt: skip
     """A real clip (its bursts on disk, in order) and a pseudo-fake of it, both handled and measured alike.
 
-    Yields two examples, real then fake; none where the face is not found again.
+    Yields the real one, its motion and made motions, then the fake; none where the face is not found again.
     """
     bursts = sorted(bursts)[:max_bursts]
     kind = kind or str(rng.choice(KINDS, p=SHARES))
@@ -80,6 +108,8 @@ def rehearse(
         if found:
             what = "" if label == "real" else kind
             yield example_of(found[0], name=loaded[0].name, person=loaded[0].person, label=label, kind=what)
+        if found and label == "real":
+            yield from motion_examples(found[0].evidence, rng, name=loaded[0].name, person=loaded[0].person)
 
 
 def _frames(parts: list[NDArray]) -> Iterator[Frame]:

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,6 +67,7 @@ def fit(dataset: Path, out: Path, config: FitConfig, *, say: Callable[[str], Non
 
     Raises UsageError where there is too little footage, UnreadableInputError where nothing can be read.
     """
+    cv2.setNumThreads(1)  # pictures are small; threads only get in each other's way
     clips = [c for c in read_clips(dataset) if c.split in ("", "train", "val")]
     reals, fakes = [c for c in clips if c.label == "real"], [c for c in clips if c.label == "fake"]
     persons = sorted({c.person for c in reals})

@@ -32,6 +32,8 @@ class Table:
     labels: NDArray[np.int64]
     persons: NDArray[np.str_]
     kinds: NDArray[np.str_]
+    weights: NDArray[np.float64]
+    motion_only: NDArray[np.bool_]
 
 
 def window_scores(embeddings: NDArray, logits: NDArray, scorer: Any) -> NDArray[np.float64]:
@@ -96,6 +98,8 @@ def tabulate(
         labels=np.array([int(x.label == "fake") for x in examples]),
         persons=np.array([x.person for x in examples]),
         kinds=np.array([x.kind for x in examples]),
+        weights=np.array([x.weight for x in examples]),
+        motion_only=np.array([x.motion_only for x in examples]),
     )
 
 
@@ -104,16 +108,29 @@ def new_fusion(columns: Sequence[str]) -> Fusion:
     return Fusion(rising=tuple(k for k, c in enumerate(columns) if c in ("network", "surface")))
 
 
-def held_out_scores(table: Table, *, folds: int = FOLDS) -> NDArray[np.float64]:
-    """(N,) log odds of every example by a fusion that was fitted without its person."""
+@dataclass(frozen=True)
+class HeldOut:
+    """Log odds of every example by a fusion fitted without its person: by all columns, and by the cues of the eyes
+    alone."""
+
+    scores: NDArray[np.float64]
+    eyes: NDArray[np.float64]
+
+
+def held_out_scores(table: Table, *, folds: int = FOLDS) -> HeldOut:
+    """Cross-validate the fusion by person."""
     from sklearn.model_selection import GroupKFold
 
     groups = min(folds, len(set(table.persons)))
-    out = np.zeros(len(table.labels))
+    scores, eyes = np.zeros(len(table.labels)), np.zeros(len(table.labels))
+    looks = np.isin(table.columns, [c.name for c in list_cues("eyes")])
     for fit, judge in GroupKFold(groups).split(table.values, table.labels, table.persons):
-        fusion = new_fusion(table.columns).fit(table.values[fit], table.labels[fit])
-        out[judge] = fusion.decision_function(table.values[judge])
-    return out
+        fusion = new_fusion(table.columns).fit(table.values[fit], table.labels[fit], table.weights[fit])
+        scores[judge] = fusion.decision_function(table.values[judge])
+        alone = new_fusion(np.array(table.columns)[looks])
+        alone.fit(table.values[fit][:, looks], table.labels[fit], table.weights[fit])
+        eyes[judge] = alone.decision_function(table.values[judge][:, looks])
+    return HeldOut(scores, eyes)
 
 
 def fuse(
@@ -134,40 +151,48 @@ def fuse(
     table = tabulate(examples, surface=surface, scorer=scorer, seen_persons=seen_persons)
     if min((table.labels == 0).sum(), (table.labels == 1).sum()) < FEWEST or len(set(table.persons)) < 3:
         raise UsageError(f"a fusion needs at least {FEWEST} real and {FEWEST} fake clips of 3 persons; add footage.")
-    scores = held_out_scores(table)
-    calibration = Calibration(false_positive_rate=false_positive_rate).fit(scores, table.labels)
-    fusion = new_fusion(table.columns).fit(table.values, table.labels)
+    held = held_out_scores(table)
+    whole = ~table.motion_only
+    calibration = Calibration(false_positive_rate=false_positive_rate).fit(held.scores[whole], table.labels[whole])
     return Model(
         id=model_id,
         columns=table.columns,
-        fusion=fusion,
+        fusion=new_fusion(table.columns).fit(table.values, table.labels, table.weights),
         calibration=calibration,
         surface=surface.whole if surface is not None else None,
         network=network,
         limits=Limits(),
-        usual=usual_surface([x for x in examples if x.label == "real"]),
-        notes={**(notes or {}), "fusion": results(table, scores)},
+        usual=usual_surface([x for x in examples if x.label == "real" and not x.motion_only]),
+        notes={**(notes or {}), "fusion": results(table, held)},
     )
 
 
-def results(table: Table, scores: NDArray) -> dict[str, Any]:
+def results(table: Table, held: HeldOut) -> dict[str, Any]:
     """What the fusion reaches on persons it was not fitted on, overall, by kind of fake and by column alone."""
-    from sklearn.metrics import roc_auc_score
+    from facewitness.detector.metrics import auc
 
-    real = table.labels == 0
-    kinds = sorted({str(k) for k in table.kinds[~real]})
-    fused = {
-        k: float(roc_auc_score(table.labels[m], scores[m])) for k in kinds if (m := real | (table.kinds == k)).any()
-    }
+    real, whole = table.labels == 0, ~table.motion_only
+
+    def by_kind(scores: NDArray, part: NDArray) -> dict[str, float]:
+        kinds = sorted({str(k) for k in table.kinds[~real & part]})
+        return {k: auc(table.labels[m], scores[m]) for k in kinds if (m := part & (real | (table.kinds == k))).any()}
+
     alone = {}
     for k, name in enumerate(table.columns):
-        ok = np.isfinite(table.values[:, k])
+        ok = np.isfinite(table.values[:, k]) & whole
         if len(set(table.labels[ok])) == 2:
-            alone[name] = float(roc_auc_score(table.labels[ok], table.values[ok, k]))
+            alone[name] = auc(table.labels[ok], table.values[ok, k])
     return {
-        "examples": {"real": int(real.sum()), "fake": int((~real).sum()), "persons": len(set(table.persons))},
-        "auc_held_out": float(roc_auc_score(table.labels, scores)),
-        "auc_by_kind": fused,
+        "examples": {
+            "real": int((real & whole).sum()),
+            "fake": int((~real & whole).sum()),
+            "motion": int((~real & ~whole).sum()),
+            "persons": len(set(table.persons)),
+        },
+        "auc_held_out": auc(table.labels[whole], held.scores[whole]),
+        "auc_by_kind": by_kind(held.scores, whole),
+        "auc_of_motion_by_kind": by_kind(held.scores, ~whole),
+        "auc_of_motion_by_eyes_alone": by_kind(held.eyes, ~whole),
         "auc_of_one_column": alone,
     }
 

@@ -46,7 +46,9 @@ def test_a_table_of_scores_of_another_detector_is_judged(folder, capsys):
             "--scores",
             folder / "other.csv",
             "--by-factor",
-            "generator", "--draws", 20,
+            "generator",
+            "--draws",
+            20,
             "--json",
         )
         == 0
