@@ -41,7 +41,7 @@ def scan(
     ),
     json: bool = typer.Option(False, "--json", help="One JSON object on stdout at the end."),
     jsonl: bool = typer.Option(False, "--jsonl", help="One JSON line a clip, as it comes."),
-) -> int:
+) -> None:
     """Score clips for signs of manipulation.
 
     Rows are kept in --out; the same command again goes on where it stopped. A clip that cannot be read is a row.
@@ -75,7 +75,7 @@ def scan(
                             "counts": counts, "out": out}))  # fmt: skip
     elif not jsonl:
         typer.echo(_last_line(counts, out))
-    return _exit_code(counts, fail_on)
+    raise typer.Exit(_exit_code(counts, fail_on))
 
 
 def _sources(paths: list[str]) -> Iterable[Any]:
