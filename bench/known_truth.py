@@ -4,6 +4,7 @@ head model, moved by random but plausible trajectories, rendered, then degraded 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -20,7 +21,8 @@ from facewitness.generator.render import interpolate, rasterise
 from facewitness.media.types import Frame
 
 RINGS = ((1.12, 1.2), (1.32, 3.5), (1.75, 6.5), (2.6, 9.0))
-"""Hair, ears and neck: rings around the outline of the face, this many times as far out, this many centimetres behind it."""
+"""Hair, ears and neck: rings around the outline of the face, this many times as far out, this many centimetres
+behind it."""
 MOUTH_INSIDE = np.array([70, 38, 38], np.float32)
 SCLERA_SHADE = 0.55
 EYE_TRIANGLES, MOUTH_TRIANGLES = (
@@ -105,7 +107,7 @@ def _shell_triangles() -> NDArray[np.int32]:
     oval = np.asarray(lm.FACE_OVAL)
     rings = [oval, *(lm.POINTS + k * len(oval) + np.arange(len(oval)) for k in range(len(RINGS)))]
     bands = []
-    for inner, outer in zip(rings[:-1], rings[1:], strict=True):
+    for inner, outer in pairwise(rings):
         nxt, far = np.roll(inner, -1), np.roll(outer, -1)
         bands += [np.stack([inner, outer, nxt], 1), np.stack([nxt, outer, far], 1)]
     return np.concatenate([lm.triangles(), *bands]).astype(np.int32)
@@ -117,7 +119,8 @@ def random_performance(
 ) -> Performance:  # fmt: skip
     """Plausible movement: the head turns, the eyes jump and rest, blinks last 120 to 240 ms.
 
-    ``expression`` (frames, K) is somebody's; where None the leading modes wander independently of each other, which no face
+    ``expression`` (frames, K) is somebody's; where None the leading modes wander independently of each other, which
+    no face
     does.
     """
     rng = np.random.default_rng(seed)
@@ -138,7 +141,7 @@ def random_performance(
         expression[:, :10] = np.stack([_wander(rng, frames, 7) for _ in range(10)], 1) * 1.5
     return Performance(
         time_base=Fraction(1, rate), pts=np.arange(frames), rotation=from_angles_deg(angles).astype(np.float32),
-        translation=(place + [0, 0, distance]).astype(np.float32), expression=expression.astype(np.float32),
+        translation=(place + np.array([0, 0, distance])).astype(np.float32), expression=expression.astype(np.float32),
         lids=lids.astype(np.float32), gaze=np.repeat(gaze[:, None], 2, 1).astype(np.float32),
         confidence=np.ones(frames, np.float32), identity=identity, camera=camera,
     )  # fmt: skip

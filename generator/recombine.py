@@ -57,7 +57,7 @@ def join(performances: Sequence[Performance]) -> Performance:
     for name in PER_FRAME:
         parts = [getattr(p, name) for p in performances]
         arrays[name] = None if any(x is None for x in parts) else np.concatenate(parts)
-    return replace(first, pts=np.concatenate(ticks), **arrays)
+    return replace(first, pts=np.concatenate(ticks), **arrays)  # type: ignore[arg-type]
 
 
 def _step(pts: NDArray[np.int64]) -> int:
@@ -189,7 +189,7 @@ def mouth_share() -> NDArray[np.float32]:
 def _expression(
     driver: Performance, target: Performance, own: Performance, take: Collection[str], relative: bool
 ) -> NDArray[np.float32]:
-    taken = driver.expression
+    taken: NDArray = driver.expression
     if relative:
         a, b = rest(driver), rest(target)
         departure = driver.expression - a["expression"]
@@ -203,17 +203,17 @@ def _expression(
 
 
 def _gain(driver: Performance, target: Performance, name: str) -> float:
-    """How much further the target's range of ``name`` goes than the driver's, within limits; towards 1 by half, because a
+    """How much further the target's range of ``name`` goes than the driver's, within limits; towards 1 by half, for a
     range seen in one clip tells as much of the clip as of the person."""
-    ranges = [p.identity.ranges.get(name) for p in (driver, target)]
-    if ranges[0] is None or ranges[1] is None:
+    if any(name not in p.identity.ranges for p in (driver, target)):
         return 1.0
+    ranges = [p.identity.ranges[name] for p in (driver, target)]
     widths = [max(high - low, 1e-3) for low, high in ranges]
     return float(np.clip(np.sqrt(widths[1] / widths[0]), *GAIN_LIMITS))
 
 
 def _gaze(driver: Performance, target: Performance, relative: bool) -> NDArray[np.float32]:
-    gaze = driver.gaze
+    gaze: NDArray = driver.gaze
     if relative:
         gaze = rest(target)["gaze"] + (driver.gaze - rest(driver)["gaze"])
     return np.clip(gaze, -GAZE_LIMIT_RAD, GAZE_LIMIT_RAD).astype(np.float32)

@@ -127,9 +127,8 @@ def _pose_and_expression(mesh: NDArray, shape: NDArray, camera: Camera) -> tuple
     for _ in range(2):
         now = shape + (expression @ modes.reshape(len(modes), -1)).reshape(-1, lm.POINTS, 3)
         pose = _pose(mesh, now, camera, pose, rounds=1)
-        head = in_head_frame(
-            centre_depth(mesh, now, pose, camera, weights[None] * np.ones((len(mesh), 1))), pose, camera
-        )
+        deep = centre_depth(mesh, now, pose, camera, np.broadcast_to(weights, mesh.shape[:2]))
+        head = in_head_frame(deep, pose, camera)
         expression = fit_modes(head - shape, pose, modes, weights, visibility(pose.rotation), face_sides())
     return pose, expression
 
@@ -142,7 +141,8 @@ def _frontal(pose: Pose) -> NDArray[np.bool_]:
 
 
 def _eyeballs(irises: NDArray, shape: NDArray, pose: Pose, camera: Camera, sure: NDArray) -> NDArray[np.float64]:
-    """(2, 4) centre and radius: where anatomy puts them, moved towards making the person look at the camera on average."""
+    """(2, 4) centre and radius: where anatomy puts them, moved towards making the person look at the camera on
+    average."""
     centres = eye_centres(shape)
     if sure.sum() < MIN_FRAMES:
         sure = np.ones(len(sure), bool)
@@ -170,12 +170,12 @@ def _gaze(irises: NDArray, eyeballs: NDArray, pose: Pose, camera: Camera, lids: 
     weight = visibility(pose.rotation) * np.clip(1 - lids, 0.05, 1) * np.where(missed, 0.1, 1.0)
     weight = np.where(hidden, 1e-4, weight)
     common = (angles * weight[..., None]).sum(1) / weight.sum(1)[:, None]
-    shut = hidden.all(1)
+    shut = np.asarray(hidden.all(1))
     if not shut.all():
         common = fill(common, ~shut)
     common = smooth(common, frames=SMOOTH_FRAMES, step=GAZE_STEP_RAD)
     apart = (angles[:, 1] - angles[:, 0]) / 2
-    poor = hidden.any(1) | missed.any(1)
+    poor = np.asarray(hidden.any(1) | missed.any(1))
     apart = fill(apart, ~poor) if not poor.all() else apart * 0
     apart = np.clip(gaussian_filter1d(apart, VERGENCE_FRAMES, axis=0, mode="nearest"), *VERGENCE_RAD)
     return np.stack([common - apart, common + apart], 1)

@@ -21,7 +21,8 @@ BLINKED, BASELINE_FRAMES = 0.62, 31
 """An eye whose opening fell, for a moment, below this share of what it was around that moment has blinked in the clip;
 how deep the fall looks differs between people and pictures, that a blink closes the eye does not."""
 CORNER_SHARE = 0.75
-"""How far the eyeball follows the eye's corners, as the iris model sees them, rather than the rigid head: they share the
+"""How far the eyeball follows the eye's corners, as the iris model sees them, rather than the rigid head: they share
+the
 crop and therefore the error. Chosen on six real clips by agreement with a third tracker."""
 CORNER_LEAK = (0.31, 0.18)
 """How far the iris model drags the corners along with the iris, x and y: its own error, measured on rendered eyes that
@@ -33,7 +34,8 @@ IRIS_BIAS = 1.0
 
 
 def rays(points: NDArray, pose: Pose, camera: Camera) -> tuple[NDArray, NDArray]:
-    """Lines of sight through pixels (T, ..., 2), in the head frame: origins (T, 3) and directions (T, ..., 3) of unit z."""
+    """Lines of sight through pixels (T, ..., 2), in the head frame: origins (T, 3) and directions (T, ..., 3) of
+    unit z."""
     xy = (points - [(camera.width - 1) / 2, (camera.height - 1) / 2]) / camera.focal_px
     ahead = np.concatenate([xy, np.ones_like(xy[..., :1])], -1)
     flat = ahead.reshape(len(ahead), -1, 3) @ pose.rotation
@@ -42,7 +44,8 @@ def rays(points: NDArray, pose: Pose, camera: Camera) -> tuple[NDArray, NDArray]
 
 
 def eye_opening(track: FaceTrack, mesh_cm: NDArray, pose: Pose, camera: Camera) -> NDArray[np.float64]:
-    """(T, 2) distance of the lids' middles over the distance of the eye's corners, in the head frame, so that it does not
+    """(T, 2) distance of the lids' middles over the distance of the eye's corners, in the head frame, so that it
+    does not
     change when the head nods. ``mesh_cm`` (T, 468, 3) is the track's mesh in the head frame."""
     origin, direction = rays(track.eyes[:, :, :16].astype(np.float64), pose, camera)
     out = np.empty((len(track.pts), 2))
@@ -86,7 +89,8 @@ def lid_closure(opening: NDArray, opened: NDArray, closed: NDArray) -> NDArray[n
 def iris_offsets(irises: NDArray, centres: NDArray, pose: Pose, camera: Camera, reach: float) -> NDArray[np.float64]:
     """(T, 2, 2) where each iris lies beside its eyeball's centre, x and y in centimetres in the head frame.
 
-    The line of sight through the iris (T, 2, 2) pixels is cut with the plane ``reach`` centimetres before ``centres`` (2, 3).
+    The line of sight through the iris (T, 2, 2) pixels is cut with the plane ``reach`` centimetres before
+    ``centres`` (2, 3).
     """
     origin, direction = rays(irises.astype(np.float64), pose, camera)
     plane = centres[:, 2] - reach
@@ -100,7 +104,8 @@ def gaze_angles(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Yaw and pitch (T, 2, 2) in radians in the head frame from iris centres (T, 2, 2) in pixels.
 
-    The line of sight is cut with the sphere on which the iris moves; where it misses (2nd result, (T, 2) bool) the nearest
+    The line of sight is cut with the sphere on which the iris moves; where it misses (2nd result, (T, 2) bool) the
+    nearest
     point counts. ``eyeballs`` is (2, 4): centre and radius.
     """
     origin, direction = rays(irises.astype(np.float64), pose, camera)
@@ -119,7 +124,8 @@ def gaze_angles(
 
 
 def iris_radius_cm(irises: NDArray, centres: NDArray, pose: Pose, camera: Camera, good: NDArray) -> float:
-    """Radius of the iris in the head's centimetres: half the median horizontal diameter over both eyes, good frames (T,)."""
+    """Radius of the iris in the head's centimetres: half the median horizontal diameter over both eyes, good frames
+    (T,)."""
     rim = irises[:, :, [1, 3]].astype(np.float64)
     across = np.linalg.norm(rim[:, :, 0] - rim[:, :, 1], axis=-1)[good]
     depth = ((centres @ np.swapaxes(pose.rotation, 1, 2))[..., 2] + pose.translation[:, 2:])[good] - EYEBALL_RADIUS_CM
@@ -129,9 +135,11 @@ def iris_radius_cm(irises: NDArray, centres: NDArray, pose: Pose, camera: Camera
 def corner_shift(
     track: FaceTrack, shape: NDArray, centres: NDArray, pose: Pose, camera: Camera, good: NDArray
 ) -> NDArray[np.float64]:
-    """(T, 2, 2) pixels by which each eye lies beside where the rigid head has it, less the median of the ``good`` frames.
+    """(T, 2, 2) pixels by which each eye lies beside where the rigid head has it, less the median of the ``good``
+    frames.
 
-    Told by the eye's corners; what of their movement follows the iris rather than the eye is taken out. ``shape`` (468, 3)
+    Told by the eye's corners; what of their movement follows the iris rather than the eye is taken out. ``shape``
+    (468, 3)
     and ``centres`` (2, 3) of the eyeballs are centimetres in the head frame.
     """
 

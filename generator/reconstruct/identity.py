@@ -29,7 +29,8 @@ def usable_frames(track: FaceTrack, limit: int) -> NDArray[np.int64]:
 def neutral_shape(head: NDArray, weights: NDArray) -> NDArray[np.float64]:
     """The person's neutral face (468, 3) in centimetres from meshes in the head frame (T, 468, 3).
 
-    Not the first frame and not the mean: frames count by how nearly the mouth is as closed as this clip knows it and the
+    Not the first frame and not the mean: frames count by how nearly the mouth is as closed as this clip knows it and
+    the
     other features are at their median. The result is scaled and placed like the canonical face by its rigid points.
     """
     gap = head[:, lm.LIP_LOWER_INNER, 1] - head[:, lm.LIP_UPPER_INNER, 1]

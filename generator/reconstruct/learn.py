@@ -52,7 +52,8 @@ def main() -> None:
 
 
 def movements(track: FaceTrack) -> tuple[NDArray, NDArray] | None:
-    """Offsets (n, 468, 3) in centimetres from the person's neutral face and lid openings (n, 2); None for a poor clip."""
+    """Offsets (n, 468, 3) in centimetres from the person's neutral face and lid openings (n, 2); None for a poor
+    clip."""
     at = usable_frames(track, FRAMES_A_CLIP)
     if len(at) < MIN_FRAMES or np.median(track.boxes[at, 3] - track.boxes[at, 1]) < MIN_FACE_PX:
         return None
@@ -77,7 +78,8 @@ def movements(track: FaceTrack) -> tuple[NDArray, NDArray] | None:
 
 
 def _without_pose(offsets: NDArray, angles: NDArray) -> NDArray:
-    """Offsets (n, 468, 3) less what a line and a parabola in yaw, pitch, roll (n, 3) explain: the tracker's own error with
+    """Offsets (n, 468, 3) less what a line and a parabola in yaw, pitch, roll (n, 3) explain: the tracker's own
+    error with
     pose, not the face's movement. Regularised, because faces also move when heads do."""
     a = (angles - np.median(angles, 0)) / 10
     x = np.concatenate([a, a[:, :2] ** 2 - (a[:, :2] ** 2).mean(0)], 1)
@@ -142,7 +144,8 @@ def _mirrored(offsets: NDArray) -> NDArray:
 
 
 def _lid_fields(moved: list[NDArray], opening: list[NDArray]) -> tuple[NDArray, float]:
-    """(2, 468, 3) centimetres per unit of closing of either eye, local to the eyes, mirror images of each other; and the
+    """(2, 468, 3) centimetres per unit of closing of either eye, local to the eyes, mirror images of each other; and
+    the
     gap of the lids in centimetres per unit of opening."""
     near = _eye_region()
     xtx, xty = np.zeros((2, 2)), np.zeros((2, lm.POINTS * 3))

@@ -86,7 +86,7 @@ def lid_fields(identity: Identity) -> NDArray[np.float32]:
     """
     b = basis()
     scale = lid_opening(np.asarray(identity.neutral, np.float32)) / b.lid_gap
-    out = b.lids * scale.astype(np.float32)[:, None, None]
+    out: NDArray = b.lids * scale.astype(np.float32)[:, None, None]
     for ring in lm.EYES:
         out[:, list(ring)] = 0
     return out
@@ -99,7 +99,7 @@ def head_mesh(identity: Identity, expression: NDArray, lids: NDArray) -> NDArray
     """
     b = basis()
     expression, lids = np.asarray(expression, np.float32), np.asarray(lids, np.float32)
-    moved = expression @ b.modes[: expression.shape[-1]].reshape(-1, lm.POINTS * 3)
+    moved: NDArray = expression @ b.modes[: expression.shape[-1]].reshape(-1, lm.POINTS * 3)
     moved = moved + lids @ lid_fields(identity).reshape(2, -1)
     shape = identity.neutral + moved.reshape(*expression.shape[:-1], lm.POINTS, 3)
     for eye in (0, 1):
@@ -119,11 +119,12 @@ def to_camera(points: NDArray, rotation: NDArray, translation: NDArray) -> NDArr
 def to_picture(points: NDArray, camera: Camera) -> NDArray[np.float32]:
     """Camera frame (..., 3) centimetres to pixels x, y (..., 2); pixel centres lie at integers."""
     xy = points[..., :2] / points[..., 2:] * camera.focal_px
-    return (xy + [(camera.width - 1) / 2, (camera.height - 1) / 2]).astype(np.float32)
+    return np.asarray(xy + np.array([camera.width - 1, camera.height - 1]) / 2, np.float32)
 
 
 def project(performance: Performance, frame_indices: NDArray | None = None) -> NDArray[np.float32]:
-    """The mesh of each frame in the picture, (T, 468, 3): x and y in pixels, z with the scale of x, 0 at the head's origin.
+    """The mesh of each frame in the picture, (T, 468, 3): x and y in pixels, z with the scale of x, 0 at the head's
+    origin.
 
     ``frame_indices`` chooses frames; all of them where None.
     """
@@ -142,7 +143,8 @@ def pick(performance: Performance, at: NDArray) -> Performance:
 
 
 def gaze_vectors(gaze: NDArray) -> NDArray[np.float32]:
-    """Unit vectors (..., 3) in the head frame of yaw and pitch (..., 2) in radians; (0, 0) looks straight ahead, to -z."""
+    """Unit vectors (..., 3) in the head frame of yaw and pitch (..., 2) in radians; (0, 0) looks straight ahead, to
+    -z."""
     yaw, pitch = gaze[..., 0], gaze[..., 1]
     flat = np.cos(pitch)
     return np.stack([np.sin(yaw) * flat, np.sin(pitch), -np.cos(yaw) * flat], -1).astype(np.float32)

@@ -21,7 +21,7 @@ def plot_performance(performance: Performance, path: Path, *, title: str = "") -
     figure = Figure(figsize=(11, 8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(4, 1, sharex=True)
-    panels = (
+    panels: tuple[tuple[str, np.ndarray, tuple[str, ...]], ...] = (
         ("head, degrees", angles_deg(p.rotation), ("yaw", "pitch", "roll")),
         ("gaze, degrees in the head", np.degrees(p.gaze.reshape(len(p), 4)[:, [0, 2, 1, 3]]),
          ("yaw, right eye", "yaw, left eye", "pitch, right eye", "pitch, left eye")),

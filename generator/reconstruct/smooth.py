@@ -11,7 +11,8 @@ REACH = 3
 def smooth(x: NDArray, *, frames: float, step: float | NDArray) -> NDArray[np.float64]:
     """Bilateral filter over time: neighbours count by nearness in time (``frames``, Gaussian) and in value.
 
-    ``x`` (T, ...); values further away than about ``step`` (a number or one for each column) do not mix, so that a blink
+    ``x`` (T, ...); values further away than about ``step`` (a number or one for each column) do not mix, so that a
+    blink
     or a saccade passes unblunted while noise well below ``step`` is averaged.
     """
     x = np.asarray(x, np.float64)

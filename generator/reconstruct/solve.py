@@ -24,7 +24,8 @@ ELSEWHERE = 0.02
 
 @cache
 def pose_weights() -> NDArray[np.float64]:
-    """(468,) how much each landmark says about rigid pose: MediaPipe's Procrustes basis, and a little of the upper face.
+    """(468,) how much each landmark says about rigid pose: MediaPipe's Procrustes basis, and a little of the upper
+    face.
 
     Chosen on rendered sequences (bench/known_truth.py): spreading the weight over the whole face made rotation worse.
     """
@@ -70,7 +71,8 @@ def visibility(rotation: NDArray) -> NDArray[np.float64]:
 
 
 def refine_pose(pose: Pose, shape: NDArray, mesh: NDArray, camera: Camera, weights: NDArray, rounds: int = 3) -> Pose:
-    """Gauss-Newton on the reprojection of ``shape`` (n, 3) or (T, n, 3) against ``mesh`` (T, n, 3), with (T, n) weights."""
+    """Gauss-Newton on the reprojection of ``shape`` (n, 3) or (T, n, 3) against ``mesh`` (T, n, 3), with (T, n)
+    weights."""
     parts = []
     shape = np.broadcast_to(np.asarray(shape, np.float64), mesh.shape)
     for at in range(0, len(mesh), CHUNK):
@@ -117,7 +119,7 @@ def _step(r: NDArray, t: NDArray, shape: NDArray, mesh: NDArray, camera: Camera,
     return to_matrix(step[:, :3, 0]) @ r, t + step[:, 3:, 0]
 
 
-def in_head_frame(mesh: NDArray, pose: Pose, camera: Camera) -> NDArray[np.float64]:
+def in_head_frame(mesh: NDArray, pose: Pose, camera: Camera) -> NDArray:
     """What was seen, carried into the head frame: (T, n, 3) pixels with relative depth become (T, n, 3) centimetres."""
     depth = pose.translation[:, 2]
     z = depth[:, None] * (1 + mesh[..., 2] / camera.focal_px)
@@ -159,7 +161,7 @@ def fit_modes(
         pulled = (offsets[:, at] * np.sqrt(weights[at])[:, None]) @ (metric * halves[:, half, None, None])
         right += pulled.reshape(len(offsets), -1) @ m.reshape(count, -1).T
     normal = (normal + np.swapaxes(normal, 1, 2)) / 2
-    return np.linalg.solve(normal, right[..., None])[..., 0]
+    return np.asarray(np.linalg.solve(normal, right[..., None])[..., 0], np.float64)
 
 
 def face_sides() -> NDArray[np.int64]:

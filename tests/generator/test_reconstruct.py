@@ -225,3 +225,34 @@ def test_performances_are_saved_and_loaded_without_pickle(found, tmp_path):
     (tmp_path / "bad.npz").write_bytes(b"no")
     with pytest.raises(UnreadableInputError):
         load_performance(tmp_path / "bad.npz")
+
+
+def test_light_and_albedo_are_told_apart(known):
+    """A face of one colour, lit from the picture's left, comes back evenly coloured, with the light from the left."""
+    from facewitness.generator.reconstruct.light import estimate_light, harmonics, render_face
+    from facewitness.generator.reconstruct.model import pick
+    from facewitness.generator.render import interpolate, rasterise, vertex_normals
+    from facewitness.media.types import Frame
+
+    p = replace(pick(known, np.arange(0, FRAMES, 12)), camera=Camera(focal_px=300, width=200, height=200))
+    light = np.zeros((9, 3), np.float32)
+    light[0], light[1], light[3] = 0.7, -0.25, -0.3
+    skin = np.array([0.8, 0.55, 0.45])
+    frames = []
+    for i in range(len(p)):
+        mesh = project(p, np.array([i]))[0]
+        raster = rasterise(mesh, lm.triangles(), 200, 200)
+        normals = interpolate(raster, lm.triangles(), vertex_normals(mesh, lm.triangles()))
+        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
+        image = np.where(raster.covered[..., None], harmonics(normals) @ light * skin * 255, 0)
+        frames.append(Frame(index=i, pts=int(p.pts[i]), time_base=p.time_base, image=np.clip(image, 0, 255).astype(np.uint8)))
+    lit, look = estimate_light(p, frames)
+    assert lit.illumination.shape == (len(p), 9, 3)
+    assert (lit.illumination[:, 1] < -0.1).all(), "brighter where the normal points to the left"
+    cheeks = look.vertex_albedo[[lm.RIGHT_CHEEK, lm.LEFT_CHEEK]]
+    assert np.abs(cheeks[0] - cheeks[1]).max() < 0.2, "light from the side is mostly not taken for skin"
+    drawn, mask = render_face(lit, look, 3)
+    error = (drawn[mask].astype(float) - frames[3].image[mask]) ** 2
+    assert 10 * np.log10(255**2 / error.mean()) > 28
+    with pytest.raises(UsageError, match="none of the frames"):
+        estimate_light(p, [])

@@ -62,7 +62,8 @@ def track(
     for face in summary["faces"]:  # type: ignore[attr-defined]
         typer.echo(
             f"face {face['face']}: seen in {face['frames_seen']} of {summary['frames']} frames "
-            f"({face['first_s']:.1f} to {face['last_s']:.1f} s), {face['face_px']:.0f} px high, iris {face['iris_px']:.1f} px"
+            f"({face['first_s']:.1f} to {face['last_s']:.1f} s), {face['face_px']:.0f} px high, "
+            f"iris {face['iris_px']:.1f} px"
         )
     typer.echo(f"tracks written to {out}" + (f", plot to {plot}" if plot else ""))
 

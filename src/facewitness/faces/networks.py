@@ -67,10 +67,11 @@ class Roi:
         return np.concatenate([m, (np.array([self.x, self.y]) - m @ [half, half])[:, None]], axis=1)
 
 
-def crop(image: NDArray[np.uint8], roi: Roi, size: int, *, flip: bool = False) -> NDArray[np.uint8]:
+def crop(image: NDArray[np.uint8], roi: Roi, size: int, *, flip: bool = False) -> NDArray[Any]:
     """Cut ``roi`` out of HxWx3 as ``size`` x ``size`` x 3, without aliasing; outside is black."""
     to_picture = roi.to_picture(size, flip=flip)
     shrink = int(roi.side / size)
+    source: NDArray[Any] = image
     if shrink >= 2:
         reach = roi.side * 0.75
         x0, y0 = max(int(roi.x - reach), 0), max(int(roi.y - reach), 0)
@@ -78,11 +79,11 @@ def crop(image: NDArray[np.uint8], roi: Roi, size: int, *, flip: bool = False) -
         w, h = (x1 - x0) // shrink, (y1 - y0) // shrink
         if w > 0 and h > 0:
             part = image[y0 : y0 + h * shrink, x0 : x0 + w * shrink]
-            image = cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA)
+            source = cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA)
             # a small pixel's centre lies in the middle of the block it stands for
             to_picture = (to_picture - np.array([[0, 0, x0], [0, 0, y0]])) / shrink
             to_picture[:, 2] -= (shrink - 1) / (2 * shrink)
-    return cv2.warpAffine(image, to_picture, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return cv2.warpAffine(source, to_picture, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
 def sigmoid(x: Any) -> Any:
@@ -160,7 +161,8 @@ class Detector:
         return found
 
     def find_small(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """Faces down to about a fiftieth of the picture, best first: the full-range model on overlapping squares of it."""
+        """Faces down to about a fiftieth of the picture, best first: the full-range model on overlapping squares of
+        it."""
         return _without_overlap([d for part in _squares(image) for d in self._in_part(image, part)])
 
     def _in_part(self, image: NDArray[np.uint8], part: tuple[int, int, int, int]) -> list[Detection]:
@@ -257,7 +259,7 @@ class Seen:
     """(52,) where the network gives them."""
 
 
-def patch_of(cut: NDArray[np.uint8]) -> NDArray[np.float32]:
+def patch_of(cut: NDArray[Any]) -> NDArray[np.float32]:
     """The face of a square crop as (16, 16, 3), 0..255."""
     edge = cut.shape[0] // 6  # the face fills the middle two thirds of its crop
     return cv2.resize(cut[edge:-edge, edge:-edge], (PATCH_PX, PATCH_PX), interpolation=cv2.INTER_AREA).astype(
@@ -302,11 +304,11 @@ class IrisNetwork:
             a, b = mesh[outer, :2].astype(np.float64), mesh[inner, :2].astype(np.float64)
             right, left = (a, b) if side == 0 else (b, a)
             across = left - right
-            roi = Roi(
-                *((a + b) / 2), float(np.abs(across).max()) * EYE_ROI_SCALE, float(np.arctan2(across[1], across[0]))
-            )
-            x = crop(image, roi, IRIS_PX, flip=side == 1).astype(np.float32)[None] / np.float32(255)
-            contour, iris = self._network(x)
+            x, y = (a + b) / 2
+            turn = float(np.arctan2(across[1], across[0]))
+            roi = Roi(float(x), float(y), float(np.abs(across).max()) * EYE_ROI_SCALE, turn)
+            cut = crop(image, roi, IRIS_PX, flip=side == 1).astype(np.float32)[None] / np.float32(255)
+            contour, iris = self._network(cut)
             affine = roi.to_picture(IRIS_PX, flip=side == 1)
             eyes[side] = apply(affine, contour.reshape(71, 3)[:, :2].astype(np.float64) - 0.5)
             irises[side] = apply(affine, iris.reshape(5, 3)[:, :2].astype(np.float64) - 0.5)

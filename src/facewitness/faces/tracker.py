@@ -31,7 +31,7 @@ RESUME_S = 2.0
 """A face found where one was lost is the same one for this long."""
 CUT_LEVEL, CUT_RATIO = 18.0, 4.0
 """A cut: the thumbnail changes by more than this many grey levels on average, and by this much more than lately."""
-SAME_FACE, NEXT_FRAME_FACE = 0.93, 0.55
+SAME_FACE, NEXT_FRAME_FACE = 0.9, 0.45
 """Likeness of two face patches above which a face after a cut is the one before it; below which two frames show two."""
 MIN_FACE_PX = 12
 PENDING_EYES = 8
@@ -135,7 +135,8 @@ class FaceTracker:
         self._find(image, index)
 
     def finish(self) -> list[FaceTrack]:
-        """The tracks of all frames so far, the most present and largest face first; the tracker takes no more frames."""
+        """The tracks of all frames so far, the most present and largest face first; the tracker takes no more
+        frames."""
         self._eye_thread.shutdown(wait=True)
         width, height = self._size or (0, 0)
         pts = np.array(self._pts, np.int64)
