@@ -3,7 +3,6 @@
 import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from facewitness.errors import FacewitnessError
@@ -46,36 +45,26 @@ def top_boxes(f: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int, int]]:
     yield from _walk(f, 0, size)
 
 
-def check_boxes(path: Path) -> None:
-    """Raise TooManyBoxesError if a file has more boxes than an honest one has."""
-    size = path.stat().st_size
-    with path.open("rb") as f:
-        inner = 0
-        for n, (kind, at, head, length) in enumerate(top_boxes(f, size), 1):
-            if n > MAX_TOP_BOXES:
-                raise TooManyBoxesError(
-                    f"the file has more than {MAX_TOP_BOXES} top-level boxes, which no honest file has"
-                )
-            if kind in CONTAINERS:
-                inner = _count(f, at + head, at + length, inner, 1)
+def check_boxes(f: BinaryIO, size: int) -> None:
+    """Raise TooManyBoxesError if a file of ``size`` bytes has more boxes than an honest one has."""
+    inner = 0
+    for n, (kind, at, head, length) in enumerate(top_boxes(f, size), 1):
+        if n > MAX_TOP_BOXES:
+            raise TooManyBoxesError(f"the file has more than {MAX_TOP_BOXES} top-level boxes, which no honest file has")
+        if kind in CONTAINERS:
+            inner = _count(f, at + head, at + length, inner, 1)
 
 
-def extra_boxes(path: Path) -> list[dict[str, Any]]:
+def extra_boxes(f: BinaryIO, size: int) -> list[dict[str, Any]]:
     """Top-level boxes outside every hash that carry data (``{type, offset, bytes}``), and what follows the last box."""
-    size, found = path.stat().st_size, []
-    end = 0
-    with path.open("rb") as f:
-        for kind, at, head, length in top_boxes(f, size):
-            end = at + length
-            if kind == b"ftyp" and not _only_brands(f, at + head, length - head):
-                found.append({"type": "ftyp", "offset": at, "bytes": length - head})
-            if kind not in UNHASHED:
-                continue
-            nonzero = _carries_data(f, at + head, length - head)
-            if nonzero:
-                found.append({"type": kind.decode("latin-1"), "offset": at, "bytes": length - head})
-        if end < size:
-            found.append({"type": "(after the last box)", "offset": end, "bytes": size - end})
+    found, end = [], 0
+    for kind, at, head, length in top_boxes(f, size):
+        end = at + length
+        strange = kind == b"ftyp" and not _only_brands(f, at + head, length - head)
+        if strange or (kind in UNHASHED and _carries_data(f, at + head, length - head)):
+            found.append({"type": kind.decode("latin-1"), "offset": at, "bytes": length - head})
+    if end < size:
+        found.append({"type": "(after the last box)", "offset": end, "bytes": size - end})
     return found
 
 

@@ -1,5 +1,6 @@
 """Manifest text made harmless: bounded in size, and without characters that steer a terminal or reorder a line."""
 
+import math
 import unicodedata
 from typing import Any
 
@@ -24,7 +25,10 @@ def visible(value: Any, limit: int = 300) -> str:
 
 
 def bounded(value: Any) -> Any:
-    """The same JSON value, cut where a string, a list, the depth or the whole is larger than any honest manifest's."""
+    """The same JSON value, cut where a string, a list, the depth or the whole is larger than any honest manifest's.
+
+    Dataclasses become mappings on the way, tuples lists.
+    """
     return _Bound().cut(value, 0)
 
 
@@ -37,13 +41,16 @@ class _Bound:
             keep = max(0, min(MAX_TEXT, self._left))
             self._left -= min(len(value), keep)
             return value if len(value) <= keep else f"{value[:keep]}… ({len(value) - keep} more characters)"
-        if isinstance(value, dict | list):
-            self._left -= 8
-            if depth >= MAX_DEPTH or self._left <= 0:
-                return f"… ({len(value)} entries)"
-            return self._mapping(value, depth) if isinstance(value, dict) else self._list(value, depth)
         self._left -= 8
-        return value
+        if value is None or isinstance(value, int):
+            return value
+        if isinstance(value, float):
+            return value if math.isfinite(value) else None
+        if not isinstance(value, dict | list | tuple):
+            value = vars(value)
+        if depth >= MAX_DEPTH or self._left <= 0:
+            return f"… ({len(value)} entries)"
+        return self._mapping(value, depth) if isinstance(value, dict) else self._list(value, depth)
 
     def _mapping(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
         made = {}
@@ -54,7 +61,7 @@ class _Bound:
             made[self.cut(key, depth + 1)] = self.cut(item, depth + 1)
         return made
 
-    def _list(self, value: list[Any], depth: int) -> list[Any]:
+    def _list(self, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
         made = []
         for n, item in enumerate(value):
             if n >= MAX_ITEMS or self._left <= 0:

@@ -87,7 +87,8 @@ class VerifierPool:
     """Workers for one policy: ``with VerifierPool(policy) as pool: for audit in pool.verify(paths): ...``."""
 
     policy: Policy
-    workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
+    workers: int = field(default_factory=lambda: (os.cpu_count() or 1) + 1)
+    """One more than there are cores: while an answer is on its way, no core waits."""
     _idle: list[_Worker] = field(default_factory=list, init=False)
 
     def __enter__(self) -> "VerifierPool":

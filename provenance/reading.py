@@ -15,7 +15,7 @@ from facewitness.provenance import chains, cose
 from facewitness.provenance.audit import Audit, Code
 from facewitness.provenance.boxes import TooManyBoxesError, check_boxes, extra_boxes
 from facewitness.provenance.explain import explain
-from facewitness.provenance.formats import BMFF, FOREIGN, media_type
+from facewitness.provenance.formats import BMFF, FOREIGN, HEAD_BYTES, sniff
 from facewitness.provenance.manifest import LABEL_ASSERTION, REPORT_ASSERTION
 from facewitness.provenance.policy import Policy, moment
 
@@ -44,32 +44,43 @@ def examine(path: Path, policy: Policy, context: Any, *, sidecar: Path | None = 
     try:
         if not path.is_file():
             return replace(audit, error="there is no such file" if not path.exists() else "this is not a file")
-        if path.stat().st_size == 0:
-            return replace(audit, error="the file is empty", sha256=hashlib.sha256().hexdigest())
-        kind = media_type(path)
-        if kind is None:
-            what = FOREIGN.get(path.suffix.lower(), "files of this kind")
-            return replace(audit, sha256=_sha256(path), error=f"manifests in {what} cannot be read")
-        if kind in BMFF:
-            check_boxes(path)
-    except TooManyBoxesError as e:
-        return replace(audit, error=str(e))
+        return _examine(audit, path, _Content(path), policy, context, sidecar)
     except OSError as e:
         return replace(audit, error=f"the file cannot be read ({e.strerror})")
-    return _examine(replace(audit, media_type=kind), path, kind, policy, context, sidecar)
 
 
-def _examine(audit: Audit, path: Path, kind: str, policy: Policy, context: Any, sidecar: Path | None) -> Audit:
-    content = _Content(path)
-    found = _read(audit, content, kind, policy, context, sidecar)
-    beside = None if sidecar else _sidecar(path)
-    if beside and found.state == "absent":
-        found = _read(audit, content, kind, policy, context, beside)
-    found = replace(found, sha256=content.sha256())
-    if kind in BMFF and found.state in ("trusted", "untrusted", "invalid"):
-        with contextlib.suppress(OSError, ValueError):
-            found = replace(found, extra_boxes=(*found.extra_boxes, *extra_boxes(path)))
+def _examine(
+    audit: Audit, path: Path, content: "_Content", policy: Policy, context: Any, sidecar: Path | None
+) -> Audit:
+    with content.open() as f:
+        kind = sniff(f.read(HEAD_BYTES), path.suffix.lower())
+        fault = _fault(f, content.size, kind, path)
+        if kind is None or fault:
+            return replace(audit, sha256=content.sha256(), error=fault)
+        audit = replace(audit, media_type=kind)
+        found = _read(audit, content, kind, policy, context, sidecar)
+        beside = None if sidecar else _sidecar(path)
+        if beside and found.state == "absent":
+            found = _read(audit, content, kind, policy, context, beside)
+        found = replace(found, sha256=content.sha256())
+        if kind in BMFF and found.state in ("trusted", "untrusted", "invalid"):
+            found = replace(found, extra_boxes=(*found.extra_boxes, *extra_boxes(f, content.size)))
     return found
+
+
+def _fault(f: BinaryIO, size: int, kind: str | None, path: Path) -> str | None:
+    """Why a file is not even given to the library."""
+    if size == 0:
+        return "the file is empty"
+    if kind is None:
+        what = FOREIGN.get(path.suffix.lower(), "files of this kind")
+        return f"manifests in {what} cannot be read"
+    try:
+        if kind in BMFF:
+            check_boxes(f, size)
+    except TooManyBoxesError as e:
+        return str(e)
+    return None
 
 
 def _read(audit: Audit, content: "_Content", kind: str, policy: Policy, context: Any, sidecar: Path | None) -> Audit:
@@ -358,21 +369,18 @@ def _sidecar(path: Path) -> Path | None:
     return beside if path.suffix != ".c2pa" and beside.is_file() else None
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
-
-
 class _Content:
     """A file's bytes and their SHA-256: a small file is read once, a large one is hashed beside its validation."""
 
     SMALL_BYTES = 4 << 20
 
     def __init__(self, path: Path):
+        self.size = path.stat().st_size
         self._path, self._bytes, self._digest = path, b"", ""
         self._thread: threading.Thread | None = None
-        if path.stat().st_size <= self.SMALL_BYTES:
+        if self.size <= self.SMALL_BYTES:
             self._bytes = path.read_bytes()
+            self.size = len(self._bytes)
         else:
             self._thread = threading.Thread(target=self._hash, daemon=True)
             self._thread.start()
@@ -380,11 +388,12 @@ class _Content:
     def open(self) -> BinaryIO:
         return self._path.open("rb") if self._thread else io.BytesIO(self._bytes)
 
-    def sha256(self) -> str:
+    def sha256(self) -> str | None:
         if self._thread is None:
             return hashlib.sha256(self._bytes).hexdigest()
         self._thread.join()
-        return self._digest
+        return self._digest or None
 
     def _hash(self) -> None:
-        self._digest = _sha256(self._path)
+        with contextlib.suppress(OSError), self._path.open("rb") as f:
+            self._digest = hashlib.file_digest(f, "sha256").hexdigest()

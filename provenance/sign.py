@@ -102,7 +102,8 @@ def readable_type(path: Path) -> str:
         )
     if kind in BMFF:
         try:
-            check_boxes(path)
+            with path.open("rb") as f:
+                check_boxes(f, size)
         except TooManyBoxesError as e:
             raise UnreadableInputError(f"{path.name}: {e}.") from e
     return kind

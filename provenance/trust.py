@@ -97,8 +97,8 @@ def ensure_signer(
 ) -> SigningMaterial:
     """The development signer: the authority is made on first use and the leaf renewed before it runs out.
 
-    Signatures are time-stamped by ``time_stamp_url``, else by the service that ``FACEWITNESS_TIME_STAMP_URL`` names, else
-    not at all; without a time stamp they hold no longer than their certificate.
+    Signatures are time-stamped by ``time_stamp_url``, else by the service that ``FACEWITNESS_TIME_STAMP_URL`` names,
+    else not at all; without a time stamp they hold no longer than their certificate.
     """
     folder = trust_dir(home) / "authority"
     with _locked(home):

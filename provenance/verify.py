@@ -19,7 +19,7 @@ def verify_file(path: Path, policy: Policy | None = None, *, sidecar: Path | Non
 
 
 def verify_many(paths: Iterable[Path], policy: Policy | None = None, workers: int | None = None) -> Iterator[Audit]:
-    """Audit files in the order given, as they are done; ``workers`` processes at a time (default: one a core)."""
+    """Audit files in the order given, as they are done; ``workers`` processes at a time (default: cores + 1)."""
     policy = policy or default_policy()
     with VerifierPool(policy, **({"workers": workers} if workers else {})) as pool:
         yield from pool.verify(paths)

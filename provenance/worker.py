@@ -43,7 +43,6 @@ def main() -> None:
 
 
 def _answer(request: dict[str, Any], policy: Any, context: Any) -> Any:
-    from facewitness.files import plain
     from facewitness.provenance.inert import bounded
     from facewitness.provenance.reading import examine
     from facewitness.provenance.second import opinion
@@ -52,7 +51,7 @@ def _answer(request: dict[str, Any], policy: Any, context: Any) -> Any:
     sidecar = Path(request["sidecar"]) if request.get("sidecar") else None
     if request["task"] == "second":
         return bounded(opinion(path, request["media_type"], policy, sidecar))
-    return bounded(plain(examine(path, policy, context, sidecar=sidecar)))
+    return bounded(examine(path, policy, context, sidecar=sidecar))
 
 
 READY = "ready"

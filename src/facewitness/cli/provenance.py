@@ -119,7 +119,7 @@ def verify(
         tuple[Path, Path] | None,
         typer.Option(metavar="OLD NEW", help="Say what changed between two audits (JSON lines)."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 is one a core.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 is one more than cores.")] = 0,
     time_budget: Annotated[
         float, typer.Option(metavar="S", help="Seconds for a small file; large ones get more.")
     ] = 4.0,
