@@ -1,8 +1,9 @@
 """Results as files that other tools read: CSV, Parquet, JSONL, one row a clip."""
 
 import csv
+import shutil
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ COLUMNS = {
 }  # fmt: skip
 """Columns of a table and their Arrow types; ``row`` is the whole row as JSON."""
 
+SHARD = 50_000
+"""Rows of one Parquet shard."""
 GROUP = 1000
 """Rows written together."""
 
@@ -25,11 +28,14 @@ GROUP = 1000
 def export_rows(store: Store, to: Path, *, where: str = "", overwrite: bool = False) -> int:
     """Write every result that meets the SQL condition ``where``; the ending of ``to`` says how. Gives their number.
 
+    A name without an ending is a folder of Parquet shards of SHARD rows, which readers take for one table.
     Raises UsageError for an unknown ending, a condition the database refuses, or a file that is there already.
     """
+    if not to.suffix:
+        return _shards(store.rows_by_path(where=where), to, overwrite)
     writers = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
     if to.suffix not in writers:
-        raise UsageError(f"results are exported as .csv, .parquet or .jsonl, not as {to.suffix or to.name!r}.")
+        raise UsageError(f"results are exported as .csv, .parquet or .jsonl, not as {to.suffix}.")
     with whole_file(to, overwrite=overwrite) as part:
         return writers[to.suffix](store.rows_by_path(where=where), part)
 
@@ -80,6 +86,26 @@ def _safe(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value
     return value
+
+
+def _shards(rows: Iterable[dict[str, Any]], to: Path, overwrite: bool) -> int:
+    if to.exists() and not overwrite:
+        raise UsageError(f"{to} is there already; give another name or --force.")
+    hidden = to.with_name(f".{to.name}.part")
+    shutil.rmtree(hidden, ignore_errors=True)
+    try:
+        hidden.mkdir(parents=True)
+        rows, count, number = iter(rows), 0, 0
+        while (first := next(rows, None)) is not None or number == 0:
+            shard = islice(rows, SHARD - 1) if first is not None else iter(())
+            count += _parquet(chain([first] if first is not None else [], shard), hidden / f"part-{number:05}.parquet")
+            number += 1
+        if to.exists():
+            shutil.rmtree(to)
+        hidden.rename(to)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    return count
 
 
 def _parquet(rows: Iterable[dict[str, Any]], part: Path) -> int:

@@ -97,6 +97,7 @@ def scan_paths(
     resume: bool = True,
     retry: bool = False,
     ray_address: str | None = None,
+    ray_gpus: float = 0.0,
     counts: Counts | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Scan files and folders; yield one row (``facewitness.scan/1``) a clip, in the order of the clips.
@@ -104,7 +105,8 @@ def scan_paths(
     ``out`` is the folder (or PostgreSQL URL) of the results: what is there under the same content, model and
     configuration is not scanned again (``resume``), unless it failed and ``retry`` is set. A row is stored when it is
     ready and yielded when its turn comes, with ``reused`` and its ``result`` number. ``workers`` defaults to what the
-    machine holds. Memory does not grow with the number of clips.
+    machine holds; ``ray_gpus`` is the share of a GPU that each actor of a cluster takes. Memory does not grow with
+    the number of clips.
     Raises UsageError where results cannot be written, MissingPieceError where the detector cannot be loaded.
 
     >>> for row in scan_paths(["clips/"], out="results"):  # doctest: +SKIP
@@ -112,7 +114,7 @@ def scan_paths(
     """
     scanner = scanner or default_scanner(model)
     counts = counts if counts is not None else Counts()
-    runner = _engine(engine, scanner, workers, budget or Budget(), ray_address)
+    runner = _engine(engine, scanner, workers, budget or Budget(), ray_address, ray_gpus)
     try:
         with open_store(out) as store:
             store.note("scan started", model=_model(scanner), configuration=scanner.configuration, engine=engine)
@@ -128,13 +130,15 @@ def scan_paths(
         runner.close()
 
 
-def _engine(name: str, scanner: Scanner, workers: int | None, budget: Budget, address: str | None) -> Engine:
+def _engine(
+    name: str, scanner: Scanner, workers: int | None, budget: Budget, address: str | None, gpus: float
+) -> Engine:
     if name == "local":
         return WorkerPool(scanner, workers or default_workers(), budget)
     if name == "ray":
         from facewitness.detector.engine.cluster import RayEngine
 
-        return RayEngine(scanner, workers=workers, budget=budget, address=address)
+        return RayEngine(scanner, workers=workers, budget=budget, address=address, gpus=gpus)
     raise UsageError(f"there is no engine {name!r}; choose local or ray.")
 
 

@@ -73,6 +73,10 @@ def test_exports_hold_every_row_in_three_formats(stored, tmp_path):
             export_rows(store, tmp_path / "e.csv")
         with pytest.raises(UsageError, match=r"\.csv"):
             export_rows(store, tmp_path / "e.xml")
+        assert export_rows(store, tmp_path / "shards") == 3
+        with pytest.raises(UsageError, match="--force"):
+            export_rows(store, tmp_path / "shards")
+    assert pq.read_table(tmp_path / "shards").num_rows == 3
     with (tmp_path / "e.csv").open() as f:
         assert [r["status"] for r in csv.DictReader(f)] == ["ok", "ok", "error"]
     lines = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]

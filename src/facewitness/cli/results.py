@@ -105,7 +105,9 @@ def query(
 
 @app.command()
 def export(
-    to: Path = typer.Argument(..., help="File to write; its ending (.csv, .parquet, .jsonl) says the format."),
+    to: Path = typer.Argument(
+        ..., help="File (.csv, .parquet, .jsonl) or, without an ending, a folder of Parquet shards."
+    ),
     out: str = OUT,
     where: str = typer.Option("", "--where", help="SQL condition, as in: p_fake > 0.9"),
     force: bool = typer.Option(False, "--force", help="Overwrite the file."),

@@ -24,6 +24,7 @@ def scan(
     ),
     engine: str = typer.Option("local", "--engine", help="local (processes of this machine) or ray (a cluster)."),
     ray_address: str | None = typer.Option(None, "--ray-address", help="Cluster to join; without it one starts here."),
+    ray_gpus: float = typer.Option(0.0, "--ray-gpus", min=0, help="Share of a GPU for each clip at a time on Ray."),
     workers: int | None = typer.Option(
         None, "--workers", min=1, help="Clips at a time; default: what fits the machine."
     ),
@@ -62,7 +63,7 @@ def scan(
         total = sum(1 for _ in find_clips(paths))
     rows = scan_paths(
         sources, out=out, engine=engine, workers=workers, model=model, budget=budget, resume=resume, retry=retry,
-        ray_address=ray_address, counts=counts,
+        ray_address=ray_address, ray_gpus=ray_gpus, counts=counts,
     )  # fmt: skip
     kept = _tell(track(rows, "scanning", total=total), json=json, jsonl=jsonl)
     if counts.clips == 0:
