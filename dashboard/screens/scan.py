@@ -43,7 +43,7 @@ def drop(store: Store) -> None:
                 score = f" {row['p_fake']:.2f}" if row.get("p_fake") is not None else ""
                 st.text(f"{word.sign} {word.name}{score}   {Path(row['path']).name}   {row.get('error') or ''}")
                 bar.progress(n / len(kept))
-            status.update(label=f"{len(kept)} scanned", state="complete")
+            status.update(label=f"{len(kept)} scanned", state="complete", expanded=True)
         except FacewitnessError as e:
             st.error(str(e))
             status.update(label="The scan stopped", state="error")

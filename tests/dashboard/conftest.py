@@ -273,6 +273,21 @@ class Visit:
                  ? [...e.shadowRoot.querySelectorAll('video')].map((v) => v.currentTime) : [])"""
         )
 
+    def changed(self, picture, was: str) -> None:
+        """Wait until a picture shows something else than it did."""
+        self._until(lambda: picture.get_attribute("src") != was)
+
+    def becomes(self, picture, wanted: str) -> None:
+        """Wait until a picture shows what it should."""
+        self._until(lambda: picture.get_attribute("src") == wanted)
+
+    def _until(self, true) -> None:
+        for _ in range(400):
+            if true():
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError("the picture did not come")
+
     def settled(self, seconds: float) -> None:
         """Wait until every video stands within a frame of ``seconds``."""
         self.page.wait_for_function(
@@ -342,3 +357,14 @@ def signed_clip(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     spec = ManifestSpec(kind="ai-generated", title=f"{HOSTILE} \u202e turned")
     sign_file(demo_folder / "driver.mp4", folder / "signed.mp4", manifest=spec, signer=ensure_signer(folder / "home"))
     return folder / "signed.mp4"
+
+
+@pytest.fixture(scope="session")
+def actor_folder(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An actor made in seconds from sample footage, where the dashboard finds it: good enough to move under sliders."""
+    from facewitness.datasets import SAMPLES, make_sample
+    from facewitness.generator import train_actor
+
+    footage = make_sample(SAMPLES[0], tmp_path_factory.mktemp("footage") / "sample.mp4", seconds=5.2, seed=3)
+    train_actor(footage, demo_folder / "actor", rights="sample footage", minutes=0.02, size=128, progress=False)
+    return demo_folder / "actor"

@@ -6,6 +6,8 @@ import urllib.request
 
 import pytest
 
+from facewitness.dashboard import words
+
 pytestmark = pytest.mark.browser
 
 PAGES = ("", "scan", "scan?clip=3", "provenance", "edit", "benchmark")
@@ -112,3 +114,47 @@ def test_only_what_a_page_asked_for_is_served(visit, dashboard_url: str):
         urllib.request.urlopen(urllib.request.Request(dashboard_url, headers={"Host": "elsewhere.example"}))
     config = json.loads(urllib.request.urlopen(f"{dashboard_url}/_stcore/host-config").read())
     assert not config.get("useExternalAuthToken")
+
+
+def test_an_upload_yields_a_verdict(visit, demo_folder):
+    page = visit.open("scan")
+    page.set_input_files("input[type=file] >> nth=0", str(demo_folder / "driver.mp4"))
+    page.get_by_role("button", name="Scan", exact=True).click()
+    page.get_by_text("1 scanned").wait_for()
+    line = page.get_by_test_id("stText").first.inner_text()
+    assert "driver.mp4" in line
+    assert any(word.name in line for word in (*words.VERDICTS.values(), *words.STATUSES.values())), line
+    assert visit.complaints == []
+
+
+def test_a_slider_changes_the_picture_and_undo_brings_it_back(visit, actor_folder):
+    page = visit.open("edit", wait="img.after")
+    before, after = page.locator("img.before"), page.locator("img.after")
+    as_it_is = after.get_attribute("src")
+    assert as_it_is == before.get_attribute("src"), "all at zero changes nothing"
+    page.get_by_role("button", name="Close the left eye").click()
+    visit.changed(after, as_it_is)
+    closed = after.get_attribute("src")
+    slider = page.get_by_role("slider", name="Close right eye")
+    slider.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    visit.changed(after, closed)
+    assert before.get_attribute("src") == as_it_is
+    page.get_by_role("button", name="Reset").click()
+    visit.becomes(after, as_it_is)
+    assert page.locator(".stException").count() == 0 and visit.complaints == []
+
+
+def test_a_saved_edit_is_labelled_and_signed(visit, actor_folder, demo_folder):
+    page = visit.open("edit", wait="img.after")
+    page.get_by_role("button", name="Turn the head").click()
+    page.get_by_role("slider", name="Length").focus()
+    page.keyboard.press("Home")
+    page.get_by_role("textbox", name="Name").fill("../a <b>turn</b>")
+    page.get_by_role("button", name="Save video").click()
+    page.get_by_role("button", name="Download").wait_for()
+    (made,) = (demo_folder / "edits").glob("*.mp4")
+    label = json.loads(made.with_name(made.name + ".label.json").read_text())
+    assert label.get("label", label)["edits"] == {"head_yaw": 8.0}
+    assert page.get_by_text("AI-edited").count() >= 1
