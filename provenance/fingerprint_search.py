@@ -24,7 +24,7 @@ LEAST_STILL_SCORE = 0.97
 """A still video is matched by its picture alone, which must then be nearly the same."""
 PROBES = 12
 """Query windows sent to the index for each guess of what was done to the picture."""
-CROP_PROBES = 4
+CROP_PROBES = 3
 """The same for each guess of a crop: there are many."""
 NEIGHBOURS = 10
 CANDIDATES = 12
@@ -36,7 +36,7 @@ CROPS = tuple((kept, x, y) for kept in (0.94, 0.88, 0.81) for y in (0.0, 0.5, 1.
 FLAT_ROWS = 30_000
 """Up to so many rows every one is looked at; beyond, an inverted file looks at a few per cent."""
 LISTS_PER_ROOT = 4
-LISTS_VISITED = 12
+LISTS_VISITED = 8
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -202,10 +202,10 @@ def _new_index(faiss: Any, vectors: NDArray[np.int8]) -> Any:
     index = faiss.IndexIVFScalarQuantizer(
         coarse, fp.DIMENSIONS, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
     )
-    index.cp.niter = 8
+    index.cp.niter = 6
     index.nprobe = LISTS_VISITED
     rng = np.random.default_rng(0)
-    index.train(fp.unit(vectors[rng.choice(total, min(total, 40 * lists), replace=False)]))
+    index.train(fp.unit(vectors[rng.choice(total, min(total, 30 * lists), replace=False)]))
     return index
 
 
