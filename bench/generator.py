@@ -1,4 +1,5 @@
-"""Reenactment against its baselines, in one run: self-reenactment on the held-out fifth, and motion transfer by a judge.
+"""Reenactment against its baselines, in one run: self-reenactment on the held-out fifth, and motion transfer by a
+judge.
 
     python -m bench.generator --clips DIR --target A.mp4 --target B.mp4 --minutes 5 --driver C.mp4 \
         --judge JUDGE.py --judge-python PYTHON --out out/bench

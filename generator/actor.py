@@ -1,4 +1,5 @@
-"""An actor: one person who can be driven, as a folder that says whose rights it stands on. No pickle, every file hashed."""
+"""An actor: one person who can be driven, as a folder that says whose rights it stands on. No pickle, every file
+hashed."""
 
 import json
 from dataclasses import dataclass

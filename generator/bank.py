@@ -1,4 +1,5 @@
-"""The frames an actor remembers: the whole picture and the face's square, compressed, with quick access to any of them."""
+"""The frames an actor remembers: the whole picture and the face's square, compressed, with quick access to any of
+them."""
 
 import tempfile
 from collections import OrderedDict
@@ -57,7 +58,7 @@ def read_all(path: Path, *, width: int, height: int) -> Iterator[NDArray[np.uint
         with av.open(str(path)) as file:
             file.streams.video[0].thread_type = "AUTO"
             for frame in file.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")[:height, :width]
+                yield np.asarray(frame.to_ndarray(format="rgb24")[:height, :width], np.uint8)
     except (av.error.FFmpegError, OSError) as e:
         raise UnreadableInputError(f"the actor's frames in {path.name} cannot be read ({e}); train it again.") from e
 
@@ -98,10 +99,10 @@ class FullFrames:
         if not self._at < index <= self._at + KEYFRAMES_EVERY:
             self._seek(index)
         for frame in self._frames:
-            at = round(float(frame.pts * frame.time_base * self._rate))
+            at = round(float((frame.pts or 0) * self._base * self._rate))
             self._at = at
             if at >= index - 2:
-                self._recent[at] = frame.to_ndarray(format="rgb24")[: self._height, : self._width]
+                self._recent[at] = np.asarray(frame.to_ndarray(format="rgb24")[: self._height, : self._width], np.uint8)
                 if len(self._recent) > self._keep:
                     self._recent.popitem(last=False)
             if at >= index:
@@ -113,12 +114,13 @@ class FullFrames:
     def _open(self) -> None:
         self._file = av.open(str(self._path))
         self._stream = self._file.streams.video[0]
-        self._rate = self._stream.average_rate
+        self._rate = self._stream.average_rate or Fraction(25)
+        self._base = self._stream.time_base or 1 / self._rate
         self._frames = self._file.decode(self._stream)
 
     def _seek(self, index: int) -> None:
         assert self._file is not None
-        ticks = int(Fraction(index) / self._rate / self._stream.time_base)
+        ticks = int(Fraction(index) / self._rate / self._base)
         self._file.seek(ticks, stream=self._stream, backward=True)
         self._frames = self._file.decode(self._stream)
         self._at = index

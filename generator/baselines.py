@@ -1,4 +1,5 @@
-"""What came before, on the same frames: copied, warped, textured and greedily retrieved faces, to be measured against."""
+"""What came before, on the same frames: copied, warped, textured and greedily retrieved faces, to be measured
+against."""
 
 from collections.abc import Callable
 
@@ -52,7 +53,8 @@ def warped_nearest(maker: Synthesiser, wanted: Shapes) -> Callable[[int], NDArra
 
 
 def greedy_regions(maker: Synthesiser, wanted: Shapes) -> Callable[[int], NDArray[np.float32]]:
-    """Canvas, mouth and eyes each from the nearest frame of its own, chosen frame by frame, without network or fading."""
+    """Canvas, mouth and eyes each from the nearest frame of its own, chosen frame by frame, without network or
+    fading."""
     still = np.zeros(len(wanted), np.float32)
     choices = {r: Choice(first=i, second=i, mix=still) for r, i in nearest(maker, wanted).items()}
     return lambda t: maker.composer.compose(wanted.mesh[t], wanted.irises[t], at(choices, t))

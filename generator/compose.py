@@ -1,4 +1,5 @@
-"""The base picture before any network: warped canvas, mouth and eyes from the moments that fit them, joined without a seam."""
+"""The base picture before any network: warped canvas, mouth and eyes from the moments that fit them, joined without
+a seam."""
 
 from functools import cache, cached_property
 
@@ -17,7 +18,8 @@ REACH_CM = {"mouth": (0.2, 1.7), "right_eye": (0.25, 0.9), "left_eye": (0.25, 0.
 
 
 IRIS_DEAD, IRIS_MOST = 0.04, 0.18
-"""In widths of the eye: a smaller misplacement of the iris is noise and left alone; more than so much is never mended."""
+"""In widths of the eye: a smaller misplacement of the iris is noise and left alone; more than so much is never
+mended."""
 
 
 @cache
@@ -51,11 +53,12 @@ class Composer:
     def compose(
         self, mesh: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]]
     ) -> NDArray[np.float32]:
-        """(S, S, 3) float32 0..255: the face with ``mesh`` (468, 3) and ``irises`` (2, 2), each region from its choice."""
+        """(S, S, 3) float32 0..255: the face with ``mesh`` (468, 3) and ``irises`` (2, 2), each region from its
+        choice."""
         target = self.shell_of(mesh, irises)
         out = self._faded("canvas", target, choice["canvas"])
         boxed = self._regions(target, irises, choice)
-        for region, (box, weight, picture) in boxed.items():
+        for box, weight, picture in boxed.values():
             x0, y0, x1, y1 = box
             canvas = out[y0:y1, x0:x1]
             picture = picture + _light_gap(canvas, picture, weight)
@@ -139,7 +142,7 @@ def _iris_shift(
     size = float(np.linalg.norm(shift))
     wanted = min(max(size - IRIS_DEAD * length, 0.0), IRIS_MOST * length)
     shift = shift * (wanted / max(size, 1e-6))
-    return ((horizontal * vertical)[..., None] * shift).astype(np.float32)
+    return np.asarray((horizontal * vertical)[..., None] * shift, np.float32)
 
 
 def _light_gap(
@@ -150,7 +153,8 @@ def _light_gap(
     rim[weight <= 0] = 0
     sigma = max(2.0, 0.18 * max(weight.shape))
     total = cv2.GaussianBlur(rim, (0, 0), sigma)[..., None]
-    return cv2.GaussianBlur((canvas - picture) * rim[..., None], (0, 0), sigma) / np.maximum(total, 1e-4)
+    gap = cv2.GaussianBlur((canvas - picture) * rim[..., None], (0, 0), sigma) / np.maximum(total, 1e-4)
+    return np.asarray(gap, np.float32)
 
 
 def at(choices: dict[str, Choice], t: int) -> dict[str, tuple[int, int, float]]:

@@ -1,4 +1,5 @@
-"""What the network is shown beside the base picture: the textured mesh, surface coordinates, and eyes and mouth drawn plainly."""
+"""What the network is shown beside the base picture: the textured mesh, surface coordinates, and eyes and mouth
+drawn plainly."""
 
 from collections.abc import Iterable
 
@@ -56,7 +57,7 @@ def conditioning(
         outer, inner = mesh[list(lm.EYE_CORNERS[side]), :2]
         radius = IRIS_OF_EYE * float(np.linalg.norm(inner - outer))
         disc = np.zeros((size, size), np.uint8)
-        centre = tuple(int(round(float(v) * 2**_SUBPIXEL)) for v in np.nan_to_num(irises[side]))
+        centre = tuple(round(float(v) * 2**_SUBPIXEL) for v in np.nan_to_num(irises[side]))
         cv2.circle(disc, centre, int(radius * 2**_SUBPIXEL), 255, -1, cv2.LINE_AA, _SUBPIXEL)
         out[..., 6] = np.maximum(out[..., 6], eye)
         out[..., 7] = np.maximum(out[..., 7], np.minimum(disc, eye))

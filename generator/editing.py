@@ -1,4 +1,5 @@
-"""Changing a performance: eyes, gaze, head, expression, shape of the face; constant or keyed over time, in any mixture."""
+"""Changing a performance: eyes, gaze, head, expression, shape of the face; constant or keyed over time, in any
+mixture."""
 
 import dataclasses
 import re
@@ -111,12 +112,12 @@ _EXPRESSIONS = {
 }
 
 EDITS: tuple[Edit, ...] = (
-    Edit(name="close_right_eye", unit="closure", low=0, high=1, meaning="the person's right eye closes", change=_lids(0)),
-    Edit(name="close_left_eye", unit="closure", low=0, high=1, meaning="the person's left eye closes", change=_lids(1)),
+    Edit(name="close_right_eye", unit="closure", low=0, high=1, meaning="the right eye closes", change=_lids(0)),
+    Edit(name="close_left_eye", unit="closure", low=0, high=1, meaning="the left eye closes", change=_lids(1)),
     Edit(name="close_eyes", unit="closure", low=0, high=1, meaning="both eyes close", change=_lids(0, 1)),
-    Edit(name="gaze_yaw", unit="degrees", low=-25, high=25, meaning="eyes to the right of the picture", change=_gaze(0)),
+    Edit(name="gaze_yaw", unit="degrees", low=-25, high=25, meaning="eyes to the right", change=_gaze(0)),
     Edit(name="gaze_pitch", unit="degrees", low=-20, high=20, meaning="eyes down", change=_gaze(1)),
-    Edit(name="head_yaw", unit="degrees", low=-25, high=25, meaning="head turned to the picture's right", change=_turn(0)),
+    Edit(name="head_yaw", unit="degrees", low=-25, high=25, meaning="head turned to the right", change=_turn(0)),
     Edit(name="head_pitch", unit="degrees", low=-20, high=20, meaning="head nodded down", change=_turn(1)),
     Edit(name="head_roll", unit="degrees", low=-20, high=20, meaning="head tilted clockwise", change=_turn(2)),
     Edit(name="head_x", unit="cm", low=-4, high=4, meaning="head moved to the picture's right", change=_shift(0)),
@@ -127,7 +128,7 @@ EDITS: tuple[Edit, ...] = (
       for name, meaning in _EXPRESSIONS.items()),
     *(Edit(name=name, unit="percent", low=-30, high=30, meaning=meaning) for name, meaning in SHAPES.items()),
 )  # fmt: skip
-"""Everything that can be edited."""
+"""Everything that can be edited; left and right of eyes and mouth are the person's, those of moves the picture's."""
 
 
 @cache
@@ -218,13 +219,14 @@ def edit(
         seed=int(actor.card["seed"]), rights=actor.rights, actor_sha256=actor.sha256,
         model_sha256=actor.card["sha256"].get(FILES["weights"], ""),
     )  # fmt: skip
+    parent = Ingredient(path=source, title=str(actor.card["source"]["file"]), relationship="parentOf", role="footage")
     frames = render(actor, changed, plan_for=plain, faithful=True, engine=engine, device=device)
     if progress:
         frames = progress_bar(frames, f"making {out.name}", total=len(changed))
     made = publish(
         frames, out, frame_rate=Fraction(actor.card["frame"]["rate"]) or Fraction(25), label=label,
         pts=changed.pts.tolist(), time_base=changed.time_base, digital_source_type="ai-edited",
-        ingredients=(Ingredient(path=source, title=str(actor.card["source"]["file"]), relationship="parentOf", role="footage"),),
+        ingredients=(parent,),
         audio_from=performance if isinstance(performance, Path) else None,
         description="edited by facewitness: " + ", ".join(f"{k}={v:g}" for k, v in label.edits.items()),
     )  # fmt: skip

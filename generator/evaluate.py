@@ -13,7 +13,7 @@ from facewitness.generator.shapes import Shapes
 from facewitness.generator.synthesis import Finish, Made1, Refine, Synthesiser
 from facewitness.generator.trainer import VALIDATE_EVERY, Material
 
-WANTED_DETAIL = 0.95
+WANTED_DETAIL = 0.9
 """Fine detail aimed at, as a share of the footage's own."""
 MOST_DETAIL = 0.8
 STRENGTHS = (0.0, 0.5, 1.0)
@@ -37,8 +37,8 @@ def choose_finish(material: Material, refine: Refine | None) -> Finish:
             refined = base
             if refine is not None:
                 stacked = np.concatenate([given, material.given[k, max(t - 1, 0), ..., :3]], axis=2)
-                x = np.ascontiguousarray(stacked.transpose(2, 0, 1)[None].astype(np.float32) / 255)
-                refined = refine(x)[0].transpose(1, 2, 0) * 255
+                x = np.ascontiguousarray(stacked.transpose(2, 0, 1)[None], np.float32) * np.float32(1 / 255)
+                refined = refine(np.asarray(x, np.float32))[0].transpose(1, 2, 0) * 255
             rows.append((base, refined, truth, face_mask(material.meshes[k, t], base.shape[0])))
     if not rows:
         return Finish(strength=1.0 if refine is not None else 0.0)
@@ -68,7 +68,8 @@ def held_out_figures(
 ) -> tuple[dict[str, float], list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]]:  # fmt: skip
     """Self-reenactment of the part held out, from the rest of the footage alone.
 
-    Gives PSNR, SSIM and sharpness (see ``metrics.Score.row``), the correlation of what mouth, lids and gaze do with the truth
+    Gives PSNR, SSIM and sharpness (see ``metrics.Score.row``), the correlation of what mouth, lids and gaze do with
+    the truth
     (``r_mouth`` ...), and (real, made) pairs for the eye.
     """
     synthesiser = Synthesiser(squares[:holdout_from], shapes[:holdout_from], texture, refine=refine, finish=finish)

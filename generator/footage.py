@@ -1,4 +1,5 @@
-"""From a video to what an actor is made of: one followed face, its square, its shapes and performance, checked for use."""
+"""From a video to what an actor is made of: one followed face, its square, its shapes and performance, checked for
+use."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,8 @@ def the_face(tracks: list[FaceTrack], video: Path) -> FaceTrack:
         both = first.present & other.present
         if both.sum() > SECOND_FACE_SHARE * first.present.sum():
             raise UsageError(
-                f"{video.name} shows several faces ({both.mean():.0%} of the frames); use footage of one person, or crop it."
+                f"{video.name} shows several faces ({both.mean():.0%} of the frames); "
+                "use footage of one person, or crop it."
             )
     return first
 

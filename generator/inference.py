@@ -17,7 +17,8 @@ AGREEMENT = 2.5 / 255
 
 
 def load_network(weights: Path, spec: dict[str, Any]) -> Refiner:
-    """The trained network in PyTorch, from safetensors; raises UnreadableInputError where weights and spec do not fit."""
+    """The trained network in PyTorch, from safetensors; raises UnreadableInputError where weights and spec do not
+    fit."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -1,4 +1,5 @@
-"""How near a made frame is to the real one: PSNR and SSIM by region, sharpness, flicker, and the correlation of motion."""
+"""How near a made frame is to the real one: PSNR and SSIM by region, sharpness, flicker, and the correlation of
+motion."""
 
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ REGIONS = ("full", "head", "face", "mouth", "eyes")
 def region_masks(mesh: NDArray[np.float32], size: int) -> dict[str, NDArray[np.bool_]]:
     """Where a frame's regions are, (S, S) each.
 
-    ``face`` is the mesh; ``head`` its box grown by a third of its height above and by a sixth elsewhere; ``mouth`` and ``eyes`` are the
+    ``face`` is the mesh; ``head`` its box grown by a third of its height above and by a sixth elsewhere; ``mouth``
+    and ``eyes`` are the
     boxes around lips and lids, grown by 15 % and 25 % of their width.
     """
     out = {"full": np.ones((size, size), bool), "face": face_mask(mesh, size)}
@@ -91,7 +93,8 @@ class Score:
         self._last = made, true
 
     def row(self) -> dict[str, float]:
-        """``psnr_<region>`` dB, ``ssim_face``, ``l1_face`` (0..255), ``fine`` (detail over the truth's), ``flicker`` (grey levels)."""
+        """``psnr_<region>`` dB, ``ssim_face``, ``l1_face`` (0..255), ``fine`` (detail over the truth's),
+        ``flicker`` (grey levels)."""
         out = {f"psnr_{r}": float(v) for r, v in zip(REGIONS, np.mean(self._psnr, axis=0), strict=True)}
         out |= {f"ssim_{r}": float(v) for r, v in zip(("face", "head"), np.mean(self._ssim, axis=0), strict=True)}
         out |= {f"l1_{r}": float(v) for r, v in zip(("full", "face"), np.mean(self._l1, axis=0), strict=True)}

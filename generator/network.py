@@ -1,9 +1,10 @@
-"""The networks: a small residual refiner that trains in minutes, the published rendering-to-video U-Net, discriminators."""
+"""The networks: a small residual refiner that trains in minutes, the published rendering-to-video U-Net,
+discriminators."""
 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from facewitness.generator.condition import CHANNELS
@@ -11,13 +12,19 @@ from facewitness.generator.condition import CHANNELS
 BASES = 2
 """Pictures offered to the refiner: the composed base and the textured mesh."""
 INPUTS = 3 * BASES + CHANNELS - 3 + 3
-"""Channels of one frame: base 3, conditioning 9 (its first three are the second picture), base of the frame before 3."""
+"""Channels of one frame: base 3, conditioning 9 (its first three are the second picture), base of the frame before
+3."""
 BOUND = 0.35
 """The refiner moves a value by at most this much of the full range."""
 
 
 def _conv(a: int, b: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(a, b, 3, stride, 1), nn.LeakyReLU(0.2, inplace=True))
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
 
 
 class Refiner(nn.Module):
@@ -41,10 +48,10 @@ class Refiner(nn.Module):
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.kaiming_normal_(m.weight, 0.2)
-                nn.init.zeros_(m.bias)
+                nn.init.constant_(_bias(m), 0)
         with torch.no_grad():
             self.head.weight.mul_(0.02)
-            self.head.bias[3 * 16 :].fill_(-3.0)
+            _bias(self.head)[3 * 16 :].fill_(-3.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Refined picture, clamped to 0..1."""
@@ -65,7 +72,8 @@ class Refiner(nn.Module):
 
 
 class PaperNetwork(nn.Module):
-    """The rendering-to-video network of Kim et al. 2018, section 5: 8 down and 8 up modules, tanh; ``window`` frames in.
+    """The rendering-to-video network of Kim et al. 2018, section 5: 8 down and 8 up modules, tanh; ``window``
+    frames in.
 
     Input (B, 9 * window, 256, 256) in 0..1, output (B, 3, 256, 256) in 0..1.
     """

@@ -1,4 +1,5 @@
-"""The one way from generated frames to a file: watermarked, encoded, fingerprinted, signed, labelled, written in the ledger.
+"""The one way from generated frames to a file: watermarked, encoded, fingerprinted, signed, labelled, written in
+the ledger.
 
 There is no switch that leaves any of it out. What is made here can be recognised as made.
 """
@@ -72,8 +73,10 @@ def publish(
     """Write generated frames as a labelled, watermarked, signed video with an entry in the ledger.
 
     ``frames`` are HxWx3 RGB uint8 of one size, in order, as many as there may be; ``pts`` are their times in ticks of
-    ``time_base`` (constant ``frame_rate`` where not given). ``digital_source_type`` is ``ai-generated`` or ``ai-edited``
-    (then an ingredient is the ``parentOf``). Raises UsageError for a label without rights or no frames, MissingPieceError
+    ``time_base`` (constant ``frame_rate`` where not given). ``digital_source_type`` is ``ai-generated`` or
+    ``ai-edited``
+    (then an ingredient is the ``parentOf``). Raises UsageError for a label without rights or no frames,
+    MissingPieceError
     where a part of the provenance room is not there; then nothing is left under the final name.
     """
     check_label(label, digital_source_type)
@@ -118,10 +121,11 @@ def publish(
             )
         )  # fmt: skip
         # the label is there before the video takes its name, so that no made video stands without one
-        write_text(label_path(out), to_json({"schema": SCHEMA, **dataclasses.asdict(label), "video": out.name,
-                                             "sha256": digest, "manifest_id": signed.manifest_id}, indent=2))  # fmt: skip
+        about = {"video": out.name, "sha256": digest, "manifest_id": signed.manifest_id}
+        write_text(label_path(out), to_json({"schema": SCHEMA, **dataclasses.asdict(label), **about}, indent=2))
     return Made(
-        path=out, label=label, label_path=label_path(out), manifest_id=signed.manifest_id, watermark_payload=payload.hex(),
+        path=out, label=label, label_path=label_path(out), manifest_id=signed.manifest_id,
+        watermark_payload=payload.hex(),
         frames=count, seconds=seconds, sha256=digest, manifest_sha256=signed.manifest_sha256, ledger_entry=entry.seq,
     )  # fmt: skip
 

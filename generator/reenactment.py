@@ -1,4 +1,5 @@
-"""Driving an actor: the driver's performance, transferred, rendered and pasted into the whole frame, in the driver's time."""
+"""Driving an actor: the driver's performance, transferred, rendered and pasted into the whole frame, in the
+driver's time."""
 
 import dataclasses
 from collections.abc import Collection, Iterator
@@ -28,13 +29,14 @@ BEYOND_DEG = 12.0
 
 def reenact(
     actor: Actor, driver: Path | Performance, out: Path, *, take: Collection[str] = TAKE, mode: str = "relative",
-    compare: bool = False, driver_rights: str = "", driver_face: int = 0, device: str = "auto", engine: str = "openvino",
-    method: str = "reenactment", progress: bool = True,
+    compare: bool = False, driver_rights: str = "", driver_face: int = 0, device: str = "auto",
+    engine: str = "openvino", method: str = "reenactment", progress: bool = True,
 ) -> Made:  # fmt: skip
     """Make a labelled video of the actor doing what the driver does, with the driver's timing and sound.
 
     ``take`` names what is taken (``head, expression, gaze, lids, mouth``), the rest keeps the actor's own rhythm.
-    ``mode`` is ``relative`` (departures from rest) or ``absolute``. With ``compare`` a second video, ``<out>-compare.mp4``,
+    ``mode`` is ``relative`` (departures from rest) or ``absolute``. With ``compare`` a second video,
+    ``<out>-compare.mp4``,
     shows driver and result side by side. ``driver_face`` chooses a face where the driver's video shows several.
     Raises UnreadableInputError for a driver without a face, UsageError for an unknown ``take`` or ``mode``.
     """
@@ -90,7 +92,7 @@ def within_reach(wanted: Performance, actor: Actor) -> tuple[Performance, list[s
     seen = np.array(angles_deg(actor.performance.rotation))
     notes = []
     for k, name in enumerate(ANGLES):
-        low, high = np.percentile(seen[:, k], [1, 99]) + [-BEYOND_DEG, BEYOND_DEG]
+        low, high = np.percentile(seen[:, k], [1, 99]) + BEYOND_DEG * np.array([-1, 1])
         limited = _soft_limit(angles[:, k], low, high, BEYOND_DEG / 2)
         beyond = float((np.abs(limited - angles[:, k]) > 1.0).mean())
         if beyond > 0:
@@ -122,7 +124,8 @@ def render(
 ) -> Iterator[NDArray[np.uint8]]:  # fmt: skip
     """Yield whole frames, (height, width, 3) RGB uint8, of the actor giving ``performance``.
 
-    Stored frames are chosen for ``plan_for`` where the face's shape was edited (the same performance with the actor's own
+    Stored frames are chosen for ``plan_for`` where the face's shape was edited (the same performance with the
+    actor's own
     shape). ``faithful`` leaves every pixel that need not change as it is in the footage.
     """
     maker = synthesiser or actor.synthesiser(refine=actor.refine(engine=engine, device=_device(device)))
@@ -135,7 +138,7 @@ def render(
             first, second, mix = made.canvas
             behind = stored[first]
             if mix > 0 and second != first:
-                behind = cv2.addWeighted(behind, 1 - mix, stored[second], mix, 0)
+                behind = np.asarray(cv2.addWeighted(behind, 1 - mix, stored[second], mix, 0), np.uint8)
             yield square.paste(behind, made.picture, made.alpha)
     finally:
         stored.close()

@@ -1,6 +1,7 @@
 """Which frames of the footage to show: chosen per region by dynamic programming, so that choices hold still or play on.
 
-The canvas (hair, torso, skin) is chosen by the head's place in the picture, mouth and eyes by their own shape. Playing on,
+The canvas (hair, torso, skin) is chosen by the head's place in the picture, mouth and eyes by their own shape.
+Playing on,
 holding and playing back are nearly free; a jump to another moment costs, and is cross-faded when it happens.
 """
 
@@ -39,7 +40,8 @@ def features(shapes: Shapes, region: str, *, like: Shapes | None = None) -> NDAr
     """(T, F) coordinates whose squared distance says how unlike two frames are for ``region``.
 
     For the canvas, mean squared pixels of motion at a face 100 px wide; for the others mean squared millimetres in the
-    head's own frame, with the head's turn mixed in weakly, because light and perspective follow it. The face's width is that
+    head's own frame, with the head's turn mixed in weakly, because light and perspective follow it. The face's
+    width is that
     of ``like`` where it is given: features that are compared must be measured alike.
     """
     of = like or shapes
@@ -116,7 +118,7 @@ def _viterbi(cost, jump, last):  # pragma: no cover - compiled
         floor = total[cheapest] + jump
         fresh = np.empty_like(total)
         for i in range(stored):
-            best, source = floor, cheapest
+            best, source = floor, int(cheapest)
             for step in (-1, 0, 1, 2):  # played back, held, played on, one frame dropped
                 j = i - step
                 if 0 <= j < stored:
@@ -216,7 +218,8 @@ class Choice:
 
 
 def faded(path: NDArray[np.int64], frames: int) -> Choice:
-    """Spread each jump of ``path`` over ``frames`` on either side; while fading, the other side's frame plays on or holds."""
+    """Spread each jump of ``path`` over ``frames`` on either side; while fading, the other side's frame plays on or
+    holds."""
     first, second = path.copy(), path.copy()
     mix = np.zeros(len(path), np.float32)
     jumps = np.flatnonzero(np.abs(np.diff(path)) > 2) + 1
@@ -238,7 +241,8 @@ def plan(
 ) -> dict[str, Choice]:  # fmt: skip
     """Choose the stored frames for every region of every wanted frame.
 
-    ``allowed`` (N,) leaves stored frames out; with ``away`` (T,), the stored frame each wanted one *is* (in training), all
+    ``allowed`` (N,) leaves stored frames out; with ``away`` (T,), the stored frame each wanted one *is* (in
+    training), all
     within ``away_by`` frames of it are left out. ``looks`` (see ``looks_of``) guides the jumps of the canvas.
     """
     out = {}

@@ -1,4 +1,5 @@
-"""Changing the shape of a face by named directions: smooth fields over the neutral mesh, in parts of the named measure."""
+"""Changing the shape of a face by named directions: smooth fields over the neutral mesh, in parts of the named
+measure."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,7 +25,8 @@ SHAPES = {
 
 
 def reshaped(identity: Identity, amounts: Mapping[str, float]) -> Identity:
-    """The same person with another shape; ``amounts`` in parts of each measure (0.1 is a tenth more), zero changes nothing."""
+    """The same person with another shape; ``amounts`` in parts of each measure (0.1 is a tenth more), zero changes
+    nothing."""
     neutral = identity.neutral.astype(np.float64)
     moved = neutral + sum(amount * field(name, neutral) for name, amount in amounts.items())
     eyeballs = identity.eyeballs.astype(np.float64).copy()

@@ -1,4 +1,5 @@
-"""Where the face is in the picture: mesh and irises of every frame, the meeting point of tracks, performances and warps."""
+"""Where the face is in the picture: mesh and irises of every frame, the meeting point of tracks, performances and
+warps."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,7 +44,7 @@ class Shapes:
 
         Pixel centres are at integers before and after.
         """
-        first = np.float32([origin[0] - 0.5, origin[1] - 0.5])
+        first = np.array([origin[0] - 0.5, origin[1] - 0.5], np.float32)
         mesh = self.mesh.copy()
         mesh[..., :2] -= first
         mesh *= np.float32(scale)
@@ -68,7 +69,8 @@ class Shapes:
 
     @cached_property
     def local_irises(self) -> NDArray[np.float32]:
-        """(T, 2, 2) irises relative to the middle of their eye's corners, in units of the distance between the corners."""
+        """(T, 2, 2) irises relative to the middle of their eye's corners, in units of the distance between the
+        corners."""
         corners = np.asarray(lm.EYE_CORNERS)
         ends = self.mesh[:, corners, :2]
         axis = ends[:, :, 1] - ends[:, :, 0]

@@ -36,7 +36,7 @@ class FaceSquare:
         if self.side == self.size:
             return part
         how = cv2.INTER_AREA if self.side > self.size else cv2.INTER_CUBIC
-        return cv2.resize(part, (self.size, self.size), interpolation=how)
+        return np.asarray(cv2.resize(part, (self.size, self.size), interpolation=how), np.uint8)
 
     def shapes(self, shapes: Shapes) -> Shapes:
         """Shapes of the full frame, in the square's pixels."""
@@ -45,7 +45,8 @@ class FaceSquare:
     def paste(
         self, frame: NDArray[np.uint8], picture: NDArray[np.float32], alpha: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """The full ``frame`` with ``picture`` (size, size, 3; 0..255) in its square, mixed by ``alpha`` (size, size; 0..1).
+        """The full ``frame`` with ``picture`` (size, size, 3; 0..255) in its square, mixed by ``alpha`` (size,
+        size; 0..1).
 
         The mix also falls to 0 at each edge of the square that lies inside the frame.
         """
@@ -53,8 +54,8 @@ class FaceSquare:
         alpha = alpha * self._edge(frame.shape[0], frame.shape[1])
         if self.side != self.size:
             how = cv2.INTER_CUBIC if self.side > self.size else cv2.INTER_AREA
-            picture = cv2.resize(picture, (self.side, self.side), interpolation=how)
-            alpha = cv2.resize(alpha, (self.side, self.side), interpolation=cv2.INTER_LINEAR)
+            picture = np.asarray(cv2.resize(picture, (self.side, self.side), interpolation=how), np.float32)
+            alpha = np.asarray(cv2.resize(alpha, (self.side, self.side)), np.float32)
         part = out[self.y : self.y + self.side, self.x : self.x + self.side]
         mixed = part + alpha[..., None] * (picture - part)
         part[:] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
@@ -79,8 +80,8 @@ def find_square(shapes: Shapes, width: int, height: int, size: int) -> FaceSquar
     face_width = float(np.median(np.ptp(points[..., 0], axis=1)))
     if face_width < MIN_FACE_PX:
         raise UsageError(
-            f"the face is only {face_width:.0f} px wide; at least {MIN_FACE_PX} px are needed: film closer or in a higher "
-            "resolution."
+            f"the face is only {face_width:.0f} px wide; at least {MIN_FACE_PX} px are needed: "
+            "film closer or in a higher resolution."
         )
     tall = float(np.median(np.ptp(points[..., 1], axis=1)))
     x0, y0 = low[0] - BESIDE * tall, low[1] - ABOVE * tall

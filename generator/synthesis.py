@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.faces import landmarks as lm
+from facewitness.faces.ahead import read_ahead
 from facewitness.generator.compose import Composer, at
 from facewitness.generator.condition import conditioning
 from facewitness.generator.render import rasterise
@@ -17,6 +18,9 @@ from facewitness.generator.warp import held, shell_triangles
 
 Refine = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """A trained network as a plain function: (B, C, S, S) float32 0..1 in, (B, 3, S, S) float32 0..1 out."""
+
+AHEAD = 4
+"""Bases that are composed ahead of the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +42,7 @@ class Finish:
     strength: float = 1.0
     """Share of the network's change that is used, 0..1, as found best on frames it was not trained on."""
     detail: float = 0.0
-    """Gain of the finest detail on the head, that makes up for what warping and averaging took."""
+    """Gain of the finest detail on the face, that makes up for what warping and averaging took."""
 
 
 class Synthesiser:
@@ -66,20 +70,23 @@ class Synthesiser:
         """
         choices = choices or self.plan(wanted, allowed=allowed)
         before: NDArray[np.float32] | None = None
-        for t in range(len(wanted)):
-            mesh, irises = wanted.mesh[t], wanted.irises[t]
-            choice = at(choices, t)
-            base = self.composer.compose(mesh, irises, choice)
+        for mesh, irises, choice, base, condition in read_ahead(self._bases(wanted, choices), AHEAD):
             picture = base
             if self.refine is not None and self.finish.strength > 0:
-                given = network_input(base, conditioning(mesh, irises, self.texture, self.size), before)
-                refined = self.refine(given[None])[0].transpose(1, 2, 0) * 255
+                refined = self.refine(network_input(base, condition, before)[None])[0].transpose(1, 2, 0) * 255
                 picture = base + self.finish.strength * (refined - base)
             before = base
             alpha = self.alpha(mesh, irises, choice["canvas"][0])
             if faithful:
                 alpha = alpha * self._changed(base, choice["canvas"])
-            yield Made1(picture=self._detailed(picture, alpha), alpha=alpha, canvas=choice["canvas"])
+            yield Made1(picture=self._detailed(picture, condition), alpha=alpha, canvas=choice["canvas"])
+
+    def _bases(self, wanted: Shapes, choices: dict[str, Choice]) -> Iterator[tuple]:
+        """What the network is given, frame by frame; runs ahead of it on a thread of its own."""
+        for t in range(len(wanted)):
+            mesh, irises, choice = wanted.mesh[t], wanted.irises[t], at(choices, t)
+            base = self.composer.compose(mesh, irises, choice)
+            yield mesh, irises, choice, base, conditioning(mesh, irises, self.texture, self.size)
 
     def alpha(self, mesh: NDArray[np.float32], irises: NDArray[np.float32], canvas: int) -> NDArray[np.float32]:
         """(S, S) 1 where the head is or was moved from, falling to 0 at the edge of what a warp touches."""
@@ -90,7 +97,7 @@ class Synthesiser:
         covered = rasterise(shell, shell_triangles(), small, small).covered.astype(np.float32)
         k = max(3, small // 16)
         soft = cv2.blur(cv2.erode(covered, np.ones((k, k)), borderValue=1), (k, k), borderType=cv2.BORDER_REPLICATE)
-        return cv2.resize(soft, (self.size, self.size))
+        return np.asarray(cv2.resize(soft, (self.size, self.size)), np.float32)
 
     def _changed(self, base: NDArray[np.float32], canvas: tuple[int, int, float]) -> NDArray[np.float32]:
         """(S, S) 0 where the base is the stored frame, to 1 where it differs by a few grey levels or near there."""
@@ -101,12 +108,12 @@ class Synthesiser:
         k = max(3, self.size // 24)
         gap = cv2.GaussianBlur(np.abs(base - stored).max(-1), (0, 0), 1.0)
         wide = cv2.dilate(np.clip((gap - 0.5) / 2, 0, 1), np.ones((k, k), np.uint8))
-        return cv2.blur(wide, (k, k))
+        return np.asarray(cv2.blur(wide, (k, k)), np.float32)
 
-    def _detailed(self, picture: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _detailed(self, picture: NDArray[np.float32], condition: NDArray[np.uint8]) -> NDArray[np.float32]:
         if self.finish.detail:
-            fine = picture - cv2.GaussianBlur(picture, (0, 0), 1.0)
-            picture = picture + (self.finish.detail * alpha)[..., None] * fine
+            face = cv2.blur(condition[..., 5], (7, 7)).astype(np.float32) * np.float32(self.finish.detail / 255)
+            picture = picture + face[..., None] * (picture - cv2.GaussianBlur(picture, (0, 0), 1.0))
         return np.clip(picture, 0, 255)
 
 

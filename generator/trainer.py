@@ -1,4 +1,5 @@
-"""Training the refiner of one person against the clock: reconstruction first, then frame and short-clip discriminators."""
+"""Training the refiner of one person against the clock: reconstruction first, then frame and short-clip
+discriminators."""
 
 import copy
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -163,7 +164,8 @@ class Trainer:
                 loss = self._step(adversarial=share >= self.settings.adversarial_from)
             if not np.isfinite(loss):
                 out.notes.append(
-                    f"training stopped after {self.steps} steps because the loss was no number; the last good state is kept."
+                    f"training stopped after {self.steps} steps because the loss was no number; "
+                    "the last good state is kept."
                 )
                 break
             self.steps += 1
@@ -224,7 +226,8 @@ class Trainer:
         return loss
 
     def _batch(self, *, clips: bool) -> tuple[Tensor, Tensor]:
-        """Crops (B, 15, c, c) and (B, 3, c, c) in 0..1: whole clips, or the same number of single frames less a third."""
+        """Crops (B, 15, c, c) and (B, 3, c, c) in 0..1: whole clips, or the same number of single frames less a
+        third."""
         m, s = self.material, self.settings
         size, crop = m.truth.shape[2], min(s.crop, m.truth.shape[2])
         given, truth = [], []

@@ -33,17 +33,21 @@ MATERIAL_SHARE = 0.3
 CLOSING_SHARE, LEAST_CLOSING_S = 0.07, 4.0
 """Kept for judging and writing at the end: this share of all the time, and at least so many seconds."""
 LEAST_TRAINING_S = 2.0
+UNTRAINED = "too little time to train the network; the actor uses its footage alone."
 SQUARES_CRF, FRAMES_CRF = 8, 16
 
 
 def train_actor(
     video: Path, out: Path, *, rights: str, minutes: float = 5.0, size: int = 256, preset: str = "fast",
-    device: str = "auto", seed: int = 0, max_seconds: float | None = None, name: str | None = None, progress: bool = True,
+    device: str = "auto", seed: int = 0, max_seconds: float | None = None, name: str | None = None,
+    progress: bool = True,
 ) -> Actor:  # fmt: skip
-    """Make an actor from the footage of one person, in ``minutes`` of wall-clock time from first frame to finished card.
+    """Make an actor from the footage of one person, in ``minutes`` of wall-clock time from first frame to finished
+    card.
 
     ``rights`` is a statement of licence or consent and travels into everything made with the actor. ``size`` is the
-    largest side in pixels at which the face's square is modelled; ``max_seconds`` uses only the beginning of the footage.
+    largest side in pixels at which the face's square is modelled; ``max_seconds`` uses only the beginning of the
+    footage.
     The last fifth is held out: the card's figures are measured there. An interrupted training is taken up again when
     called with the same footage, size and seed.
     Raises UsageError for missing rights or unfit footage, UnreadableInputError for a file that is no video.
@@ -171,12 +175,13 @@ def _finish(
     return {
         "finish": asdict(finish), "held_out": figures,
         "training": {"steps": trained.steps, "seconds": trained.seconds} if trained else {"steps": 0, "seconds": 0.0},
-        "notes": trained.notes if trained else ["too little time to train the network; the actor uses its footage alone."],
+        "notes": trained.notes if trained else [UNTRAINED],
     }  # fmt: skip
 
 
 def poses_seen(footage: Footage) -> dict[str, list[float]]:
-    """Range (2nd to 98th percentile) of what the footage shows: head angles and gaze in degrees, lids and mouth openings."""
+    """Range (2nd to 98th percentile) of what the footage shows: head angles and gaze in degrees, lids and mouth
+    openings."""
     from facewitness.generator.reconstruct import angles_deg
 
     p = footage.performance

@@ -1,5 +1,7 @@
-"""Bending a frame from one face shape to another: the mesh moves, hair and neck follow it, the rest of the picture stays."""
+"""Bending a frame from one face shape to another: the mesh moves, hair and neck follow it, the rest of the picture
+stays."""
 
+import itertools
 from functools import cache
 
 import cv2
@@ -11,7 +13,8 @@ from facewitness.generator.render import interpolate, rasterise
 from facewitness.generator.shapes import Shapes
 
 RINGS = ((1.28, 1.0, 1.5), (1.62, 1.0, 4.0), (2.3, 0.0, 6.0))
-"""Rings around the face's outline that carry hair and ears: distance from the face's middle as a multiple of the outline's,
+"""Rings around the face's outline that carry hair and ears: distance from the face's middle as a multiple of the
+outline's,
 how far they follow the head (1 wholly), and how many centimetres they lie behind the outline."""
 NECK = (0.75, 0.4, 0.0)
 """How far the same rings follow below the chin, where neck and shoulders are."""
@@ -23,7 +26,7 @@ def shell_triangles() -> NDArray[np.int32]:
     oval = np.asarray(lm.FACE_OVAL)
     rings = [oval, *(lm.POINTS + k * len(oval) + np.arange(len(oval)) for k in range(len(RINGS)))]
     bands = []
-    for inner, outer in zip(rings[:-1], rings[1:], strict=True):
+    for inner, outer in itertools.pairwise(rings):
         nxt, far = np.roll(inner, -1), np.roll(outer, -1)
         bands += [np.stack([inner, outer, nxt], 1), np.stack([nxt, outer, far], 1)]
     return np.concatenate([lm.triangles(), *bands]).astype(np.int32)
@@ -66,7 +69,8 @@ def warp_map(
 ) -> NDArray[np.float32]:
     """(H, W, 2) for each pixel of the new picture, where in the source frame it comes from.
 
-    ``target`` and ``source`` are shells (468 + R, 3). Inside the face the map follows the mesh exactly; around it, it is
+    ``target`` and ``source`` are shells (468 + R, 3). Inside the face the map follows the mesh exactly; around it,
+    it is
     smoothed by ``smooth_px``; beyond the outermost ring nothing moves.
     """
     shell = held(target, source)
@@ -87,6 +91,7 @@ def grid(height: int, width: int) -> NDArray[np.float32]:
 
 
 def pull(image: NDArray, where: NDArray[np.float32], *, sharp: bool = True) -> NDArray:
-    """The picture whose pixel p shows ``image`` at ``where[p]``; ``sharp`` keeps 97 % of the detail (Lanczos), else bilinear."""
+    """The picture whose pixel p shows ``image`` at ``where[p]``; ``sharp`` keeps 97 % of the detail (Lanczos), else
+    bilinear."""
     how = cv2.INTER_LANCZOS4 if sharp else cv2.INTER_LINEAR
     return cv2.remap(image, where[..., 0], where[..., 1], how, borderMode=cv2.BORDER_REPLICATE)

@@ -51,19 +51,19 @@ def _show(card: dict[str, Any], folder: Path, json: bool) -> None:
     if json:
         typer.echo(to_json({"path": str(folder), **card}))
         return
-    held, poses = card["held_out"], card["poses"]
-    lines = [
-        f"{card['name']}   {folder}",
-        f"  rights      {card['rights']}",
-        f"  footage     {card['source']['file']}, {card['source']['seconds']:.1f} s, {card['frames']} frames of "
-        f"{card['frame']['width']}x{card['frame']['height']}, face square of {card['square']['side']} px at {card['size']} px",
-        f"  training    {card['training']['steps']} steps in {card['training']['seconds']:.0f} s ({card['seconds']:.0f} s in all), "
+    held, poses, source, done = card["held_out"], card["poses"], card["source"], card["training"]
+    rows = {
+        "rights": card["rights"],
+        "footage": f"{source['file']}, {source['seconds']:.1f} s, {card['frames']} frames of {card['frame']['width']}x"
+        f"{card['frame']['height']}; the face's square of {card['square']['side']} px is modelled at {card['size']} px",
+        "training": f"{done['steps']} steps in {done['seconds']:.0f} s ({card['seconds']:.0f} s in all), "
         f"network used at {card['finish']['strength']:.0%}",
-        f"  held out    PSNR face {held['psnr_face']:.1f}, mouth {held['psnr_mouth']:.1f}, eyes {held['psnr_eyes']:.1f}, head "
-        f"{held['psnr_head']:.1f} dB; SSIM face {held['ssim_face']:.3f}; fine detail {held['fine']:.2f} of the footage's",
-        f"  motion      mouth r {held['r_mouth']}, lids r {held['r_lids']}, gaze r {held['r_gaze']} "
-        "(truth against made, on frames held out)",
-        "  seen        " + ", ".join(f"{k} {low:g} to {high:g}" for k, (low, high) in poses.items()),
-    ]  # fmt: skip
-    lines += [f"  note        {note}" for note in card["notes"]]
+        "held out": f"PSNR face {held['psnr_face']:.1f}, mouth {held['psnr_mouth']:.1f}, eyes {held['psnr_eyes']:.1f}, "
+        f"head {held['psnr_head']:.1f} dB; SSIM face {held['ssim_face']:.3f}; "
+        f"fine detail {held['fine']:.2f} of the footage's",
+        "motion": f"r of mouth {held['r_mouth']}, lids {held['r_lids']}, gaze {held['r_gaze']}, made against real",
+        "seen": ", ".join(f"{k} {low:g} to {high:g}" for k, (low, high) in poses.items()),
+    }
+    lines = [f"{card['name']}   {folder}", *(f"  {what:11} {text}" for what, text in rows.items())]
+    lines += [f"  {'note':11} {note}" for note in card["notes"]]
     typer.echo("\n".join(lines))

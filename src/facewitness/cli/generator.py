@@ -32,8 +32,9 @@ def reenact(
     from facewitness.generator import reenact as make
 
     made = make(
-        load_actor(actor), driver, out, take=[t.strip() for t in take.split(",") if t.strip()], mode=mode, compare=compare,
-        driver_rights=driver_rights, driver_face=driver_face, engine=engine, device=device, progress=not json,
+        load_actor(actor), driver, out, take=[t.strip() for t in take.split(",") if t.strip()], mode=mode,
+        compare=compare, driver_rights=driver_rights, driver_face=driver_face, engine=engine, device=device,
+        progress=not json,
     )  # fmt: skip
     _show(made, json)
 
@@ -47,9 +48,7 @@ def edit(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME=VALUE", help="An edit, as in smile=0.5, or keyed: smile=0@0s,1@2s. Repeatable."
-        ),
+        typer.Option("--set", metavar="NAME=VALUE", help="An edit: smile=0.5, or keyed smile=0@0s,1@2s."),
     ] = None,
     seconds: Annotated[float | None, typer.Option(help="Length, where the actor's own performance is edited.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show every edit with unit, range and meaning.")] = False,
