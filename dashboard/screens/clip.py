@@ -13,6 +13,7 @@ from facewitness.dashboard.charts import Lane, Series
 from facewitness.dashboard.clips import ReportClip, read_demo
 from facewitness.dashboard.fragment import part
 from facewitness.dashboard.screens import compare, shell
+from facewitness.dashboard.thresholds import rates_at
 from facewitness.dashboard.traces import Traces, load_traces, save_traces, traces_of
 from facewitness.detector.engine.store import DECISIONS, Store
 from facewitness.errors import FacewitnessError
@@ -52,9 +53,32 @@ def show(store: Store, row: dict[str, Any]) -> None:
             part("face", {**views.face_view(face, view["duration_s"]), "chart": ""})
     with right:
         decide(store, row)
+        threshold(row)
         part("audit_card", view)
         part("rows", facts(row))
         pack(store, row, clip)
+
+
+def threshold(row: Mapping[str, Any]) -> None:
+    """Another threshold: what it would call this clip, and what it costs and finds by the model's card."""
+    from facewitness.detector.model import load_model
+
+    p = row.get("p_fake")
+    try:
+        model = load_model()
+    except FacewitnessError:
+        return
+    if p is None or (row.get("model") or {}).get("sha256") != model.sha256:
+        return
+    with st.expander("Another threshold"):
+        default = round(float(model.calibration.threshold_), 2)
+        at = st.slider("Manipulated from a score of", 0.01, 0.99, min(max(default, 0.01), 0.99), 0.01, key="threshold")
+        rates = rates_at(model, at)
+        one, two, three = st.columns(3)
+        one.metric("This clip", "above" if p >= at else "below", help=f"Its score is {p:.2f}.")
+        two.metric("False alarms", f"{rates.false_alarms:.1%}", help="Real clips called manipulated")
+        three.metric("Found", "not known" if rates.found is None else f"{rates.found:.0%}", help="Made clips found")
+        st.caption(rates.told)
 
 
 def choose_face(faces: list[dict[str, Any]]) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from facewitness.dashboard import charts, player, proxy, served, uploads, words
+from facewitness.dashboard.thresholds import rates_at
 from facewitness.dashboard.traces import load_traces, save_traces, traces_of
 from facewitness.errors import UnreadableInputError, UsageError
 from facewitness.faces.types import FaceTrack
@@ -167,3 +168,20 @@ def test_no_file_of_the_app_s_folder_is_named_after_a_library():
     # Streamlit puts the folder of its script on the path: a module there would be imported instead of the library
     ours = {p.stem for p in ROOM.glob("*.py")} | {p.name for p in ROOM.iterdir() if p.is_dir()}
     assert not (ours - {"__init__", "__pycache__"}) & set(packages_distributions())
+
+
+class Card:
+    """The parts of a model that its thresholds are read from."""
+
+    id, notes = "m", {"fusion": {"auc_held_out": 0.85, "examples": {"fake": 60}}}
+
+    class calibration:  # noqa: N801
+        threshold_, doubt_, false_positive_rate, doubt_rate, real_clips_ = 0.9, 0.6, 0.01, 0.10, 70
+
+
+def test_rates_at_the_card_s_own_thresholds_are_the_card_s():
+    assert rates_at(Card, 0.9).false_alarms == pytest.approx(0.01)
+    assert rates_at(Card, 0.6).false_alarms == pytest.approx(0.10)
+    found = [rates_at(Card, p).found for p in (0.3, 0.6, 0.9)]
+    assert found == sorted(found, reverse=True) and 0 < found[-1] < found[0] < 1
+    assert "70 real and 60 made" in rates_at(Card, 0.5).told
