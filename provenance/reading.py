@@ -10,14 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from facewitness.files import plain
 from facewitness.provenance import chains, cose
 from facewitness.provenance.audit import Audit, Code
 from facewitness.provenance.boxes import TooManyBoxesError, check_boxes, extra_boxes
 from facewitness.provenance.explain import explain
 from facewitness.provenance.formats import BMFF, FOREIGN, HEAD_BYTES, sniff
-from facewitness.provenance.manifest import LABEL_ASSERTION, REPORT_ASSERTION
 from facewitness.provenance.policy import Policy, moment
+from facewitness.provenance.statements import claims_of, inherited
 
 MAX_INGREDIENT_DEPTH = 16
 MAX_INGREDIENTS = 256
@@ -29,10 +28,6 @@ _TRUST_CODES = {UNTRUSTED, TRUSTED}
 _BROKEN_FILE = ("Other: asset could not be parsed", "Io:", "NotSupported", "FileNotFound", "Failed to create reader")
 """How the library's errors begin that speak of the file; all others speak of its manifest."""
 _TIMELY = {"claimSignature.insideValidity", "claimSignature.outsideValidity", "signingCredential.expired"}
-_AI_WORDS = {
-    "trainedAlgorithmicMedia": "generated", "trainedAlgorithmicData": "generated",
-    "compositeWithTrainedAlgorithmicMedia": "edited", "compositeSynthetic": "edited",
-}  # fmt: skip
 
 
 def examine(path: Path, policy: Policy, context: Any, *, sidecar: Path | None = None) -> Audit:
@@ -118,17 +113,18 @@ def _judge(audit: Audit, report: dict[str, Any], raw: bytes, policy: Policy) -> 
     if chain and not chains.may_sign(chain[0]) and state != "invalid":
         state, codes = "invalid", [*codes, _code("signingCredential.invalid", url, "failure")]
     state, codes = _trust(state, codes, listed, signer, policy, url)
-    claims = _claims(manifest, raw, active)
+    claims = claims_of(manifest, raw, active)
+    ingredients = tuple(_ingredients(report, raw, active, results.get("ingredientDeltas") or [], policy, when))
     return replace(
         audit,
         state=state,
-        ai=claims["ai"] if state == "trusted" else "unknown",
+        ai=inherited(claims["ai"], ingredients) if state == "trusted" else "unknown",
         signer=signer,
         signed_at=signed_at if stamped else None,
         trust_list=_list_line(listed, policy) if state == "trusted" else None,
         codes=tuple(codes[:MAX_CODES]),
         missing=_missing(codes),
-        ingredients=tuple(_ingredients(report, raw, active, results.get("ingredientDeltas") or [], policy, when)),
+        ingredients=ingredients,
         label=claims["label"] if state == "trusted" else None,
         claims=claims,
         extra_boxes=padding,
@@ -203,59 +199,6 @@ def _signer(
     return signer, chain, padding
 
 
-def _claims(manifest: dict[str, Any], raw: bytes, active: str) -> dict[str, Any]:
-    """What a manifest says of its file: what made it, what was done, whether a model made it, its label."""
-    assertions = [a for a in manifest.get("assertions") or [] if isinstance(a, dict)]
-    actions = [
-        action
-        for a in assertions
-        if str(a.get("label", "")).startswith("c2pa.actions") and isinstance(a.get("data"), dict)
-        for action in a["data"].get("actions") or []
-        if isinstance(action, dict)
-    ]
-    label, report = (_assertion(assertions, name, raw, active) for name in (LABEL_ASSERTION, REPORT_ASSERTION))
-    generators = [g for g in manifest.get("claim_generator_info") or [] if isinstance(g, dict)]
-    return {
-        "title": manifest.get("title"),
-        "generator": " ".join(str(generators[0].get(k, "")) for k in ("name", "version")).strip() if generators
-        else manifest.get("claim_generator"),
-        "ai": _ai(actions),
-        "actions": [
-            {
-                "action": str(a.get("action", "")),
-                **({"source": str(a["digitalSourceType"]).rsplit("/", 1)[-1]} if a.get("digitalSourceType") else {}),
-                **({"description": str(a["description"])} if a.get("description") else {}),
-            }
-            for a in actions
-        ],
-        "assertions": [str(a.get("label", "")) for a in assertions],
-        "label": label,
-        **({"report": report} if report else {}),
-    }  # fmt: skip
-
-
-def _assertion(assertions: list[dict[str, Any]], name: str, raw: bytes, active: str) -> dict[str, Any] | None:
-    """One of our own assertions, read exactly where we can, where the library counts it among the manifest's."""
-    data = next((a.get("data") for a in assertions if a.get("label") == name), None)
-    if data is not None:
-        with contextlib.suppress(ValueError, TypeError, RecursionError):
-            data = plain(cose.assertion_of(raw, active, name))
-    return data if isinstance(data, dict) else None
-
-
-def _ai(actions: list[dict[str, Any]]) -> str:
-    words = [
-        _AI_WORDS.get(str(a["digitalSourceType"]).rsplit("/", 1)[-1], "none")
-        for a in actions
-        if a.get("digitalSourceType")
-    ]
-    for word in ("generated", "edited", "none"):
-        if word in words:
-            opened = any(a.get("action") == "c2pa.opened" for a in actions)
-            return "edited" if word == "generated" and opened else word
-    return "unknown"
-
-
 def _ingredients(
     report: dict[str, Any],
     raw: bytes,
@@ -291,12 +234,12 @@ def _ingredients(
         inside = []
         if known and manifest not in path and depth < MAX_INGREDIENT_DEPTH:
             inside = branch(str(manifest), depth + 1, path | {str(manifest)})
-        claims = _claims(known, raw, str(manifest)) if known else None
+        claims = claims_of(known, raw, str(manifest)) if known else None
         state = _ingredient_state(bool(known), bool(manifest), failures, chain, policy, when)
         return {
             "title": i.get("title"), "format": i.get("format"), "relationship": i.get("relationship"),
             "manifest": manifest, "state": state, "signer": signer,
-            "ai": claims["ai"] if claims and state == "trusted" else "unknown", "claims": claims,
+            "ai": inherited(claims["ai"], inside) if claims and state == "trusted" else "unknown", "claims": claims,
             "failures": [vars(c) for c in failures], "ingredients": inside,
         }  # fmt: skip
 

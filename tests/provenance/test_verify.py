@@ -451,3 +451,39 @@ def test_a_manifest_of_many_statements_is_still_read(video: Path, tmp_path: Path
     spec = ManifestSpec(kind="captured", assertions={f"org.example.n{n}": {"n": n} for n in range(700)})
     audit = verify_file(sign_file(video, tmp_path / "o.mp4", manifest=spec).path)
     assert audit.state == "trusted" and 300 < len(audit.codes) <= 400
+
+
+@pytest.mark.parametrize(
+    ("source", "opened", "expected"),
+    [
+        ("trainedAlgorithmicMedia", False, "generated"),
+        ("trainedAlgorithmicMedia", True, "edited"),
+        ("compositeWithTrainedAlgorithmicMedia", False, "edited"),
+        ("screenCapture", False, "none"),
+        ("aWordNobodyKnows", False, "unknown"),
+        (None, True, "generated"),
+    ],
+)
+def test_whether_a_model_was_at_work_is_read_from_the_actions(
+    source: str | None, opened: bool, expected: str, signed: Signed, video: Path, tmp_path: Path
+) -> None:
+    from c2pa import Builder
+
+    from facewitness.provenance.keys import c2pa_signer
+    from facewitness.provenance.trust import ensure_signer
+
+    said = {"digitalSourceType": f"http://cv.iptc.org/newscodes/digitalsourcetype/{source}"} if source else {}
+    actions = [{"action": "c2pa.edited" if opened else "c2pa.created", **said}]
+    if opened:
+        actions.insert(0, {"action": "c2pa.opened", "parameters": {"ingredientIds": ["parent"]}})
+    builder = Builder(
+        {"claim_generator_info": [{"name": "someone"}],
+         "assertions": [{"label": "c2pa.actions.v2", "created": True, "data": {"actions": actions}}]}
+    )  # fmt: skip
+    if opened:
+        with signed.path.open("rb") as f:
+            builder.add_ingredient({"title": "p", "relationship": "parentOf", "label": "parent"}, "video/mp4", f)
+    out = tmp_path / "o.mp4"
+    builder.sign_file(str(video), str(out), c2pa_signer(ensure_signer(), []))
+    audit = verify_file(out)
+    assert (audit.state, audit.ai) == ("trusted", expected)
