@@ -2,13 +2,15 @@
 
 import base64
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facewitness.detector.engine.store import Store
 from facewitness.media.types import Frame
+
+if TYPE_CHECKING:  # workers have no use for a database
+    from facewitness.detector.engine.store import Store
 
 PRINTED_SECONDS = 300
 """A clip is fingerprinted up to here: memory stays flat, and five minutes tell any two clips apart."""
@@ -77,7 +79,7 @@ class FrameSketcher:
 class NearLinker:
     """Finds and stores the links of clips: ``NearLinker(store).link(keys)``."""
 
-    def __init__(self, store: Store):
+    def __init__(self, store: "Store"):
         from facewitness.provenance.fingerprint_search import FingerprintIndex
 
         self._store = store
