@@ -55,23 +55,28 @@ class Composer:
     ) -> NDArray[np.float32]:
         """(S, S, 3) float32 0..255: the face with ``mesh`` (468, 3) and ``irises`` (2, 2), each region from its
         choice."""
+        return self.composed(mesh, irises, choice)[0]
+
+    def composed(
+        self, mesh: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """The same picture, where the canvas's first frame holds each pixel (S, S, 2), and the share of it (S, S;
+        0..1)."""
         target = self.shell_of(mesh, irises)
-        out = self._faded("canvas", target, choice["canvas"])
+        first, second, mix = choice["canvas"]
+        where = self.map(target, first)
+        out = pull(self.frames[first], where).astype(np.float32)
+        share = np.full(out.shape[:2], 1 - mix if first != second else 1.0, np.float32)
+        if mix > 0 and first != second:
+            out += mix * (pull(self.frames[second], self.map(target, second)).astype(np.float32) - out)
         boxed = self._regions(target, irises, choice)
         for box, weight, picture in boxed.values():
             x0, y0, x1, y1 = box
             canvas = out[y0:y1, x0:x1]
             picture = picture + _light_gap(canvas, picture, weight)
             out[y0:y1, x0:x1] = canvas + weight[..., None] * (picture - canvas)
-        return out
-
-    def _faded(self, region: str, target: NDArray[np.float32], choice: tuple[int, int, float]) -> NDArray[np.float32]:
-        first, second, mix = choice
-        out = pull(self.frames[first], self.map(target, first)).astype(np.float32)
-        if mix > 0 and first != second:
-            other = pull(self.frames[second], self.map(target, second)).astype(np.float32)
-            out += mix * (other - out)
-        return out
+            share[y0:y1, x0:x1] *= 1 - weight
+        return out, where, share
 
     def shell_of(self, mesh: NDArray[np.float32], irises: NDArray[np.float32]) -> NDArray[np.float32]:
         """(468 + R, 3) the shell of one mesh."""

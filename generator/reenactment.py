@@ -137,9 +137,10 @@ def render(
         for made in maker.frames(wanted, choices, faithful=faithful):
             first, second, mix = made.canvas
             behind = stored[first]
+            detail = square.detail(behind, made.where, made.share)
             if mix > 0 and second != first:
                 behind = np.asarray(cv2.addWeighted(behind, 1 - mix, stored[second], mix, 0), np.uint8)
-            yield square.paste(behind, made.picture, made.alpha)
+            yield square.paste(behind, made.picture, made.alpha, detail=detail)
     finally:
         stored.close()
 

@@ -12,6 +12,8 @@ from facewitness.generator.shapes import Shapes
 
 MIN_FACE_PX = 96
 """A face narrower than this in its own video has too little detail to learn from."""
+FINER = 1.2
+"""A frame with so many pixels for each modelled one has detail to give back."""
 ABOVE, BELOW, BESIDE = 0.75, 0.55, 0.6
 """Margins around the face's mesh, in heights of the face: hair above, neck and collar below, hair and ears beside."""
 
@@ -43,12 +45,14 @@ class FaceSquare:
         return shapes.moved((self.x, self.y), self.scale)
 
     def paste(
-        self, frame: NDArray[np.uint8], picture: NDArray[np.float32], alpha: NDArray[np.float32]
-    ) -> NDArray[np.uint8]:
-        """The full ``frame`` with ``picture`` (size, size, 3; 0..255) in its square, mixed by ``alpha`` (size,
-        size; 0..1).
+        self, frame: NDArray[np.uint8], picture: NDArray[np.float32], alpha: NDArray[np.float32], *,
+        detail: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.uint8]:  # fmt: skip
+        """The full ``frame`` with ``picture`` (size, size, 3; 0..255) in its square, mixed by ``alpha`` (size, size;
+        0..1), which is let fall to 0 at each edge of the square that lies inside the frame.
 
-        The mix also falls to 0 at each edge of the square that lies inside the frame.
+        ``detail`` (side, side, 3) is added to the picture at the frame's own resolution: what the model is too
+        small for.
         """
         out = frame.copy()
         alpha = alpha * self._edge(frame.shape[0], frame.shape[1])
@@ -56,10 +60,28 @@ class FaceSquare:
             how = cv2.INTER_CUBIC if self.side > self.size else cv2.INTER_AREA
             picture = np.asarray(cv2.resize(picture, (self.side, self.side), interpolation=how), np.float32)
             alpha = np.asarray(cv2.resize(alpha, (self.side, self.side)), np.float32)
+        if detail is not None:
+            picture = picture + detail
         part = out[self.y : self.y + self.side, self.x : self.x + self.side]
         mixed = part + alpha[..., None] * (picture - part)
         part[:] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
         return out
+
+    def detail(
+        self, frame: NDArray[np.uint8], where: NDArray[np.float32], share: NDArray[np.float32]
+    ) -> NDArray[np.float32] | None:
+        """(side, side, 3) what of a full ``frame`` is finer than the model, bent by ``where`` (size, size, 2) and
+        weighed by
+        ``share`` (size, size); None where the model is as fine as the frame."""
+        if self.side < FINER * self.size:
+            return None
+        shape, ratio = (self.side, self.side), self.side / self.size
+        part = frame[self.y : self.y + self.side, self.x : self.x + self.side].astype(np.float32)
+        coarse = cv2.resize(cv2.resize(part, (self.size, self.size), interpolation=cv2.INTER_AREA), shape,
+                            interpolation=cv2.INTER_CUBIC)  # fmt: skip
+        there = (cv2.resize(where, shape) + 0.5) * np.float32(ratio) - np.float32(0.5)
+        fine = cv2.remap(part - coarse, there[..., 0], there[..., 1], cv2.INTER_CUBIC)
+        return np.asarray(fine * cv2.resize(share, shape)[..., None], np.float32)
 
     def _edge(self, height: int, width: int) -> NDArray[np.float32]:
         ramp = np.clip((np.arange(self.size) + 0.5) / (0.06 * self.size), 0, 1).astype(np.float32)

@@ -33,6 +33,10 @@ class Made1:
     """(S, S) 0..1: where the picture differs from the stored frame it stands on."""
     canvas: tuple[int, int, float]
     """The stored frame behind it, the one it is faded with, and the share of the latter."""
+    where: NDArray[np.float32]
+    """(S, S, 2) where the first of them holds each pixel."""
+    share: NDArray[np.float32]
+    """(S, S) 0..1 how much of each pixel comes from there: little in the mouth, the eyes and fades."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,7 @@ class Synthesiser:
         """
         choices = choices or self.plan(wanted, allowed=allowed)
         before: NDArray[np.float32] | None = None
-        for mesh, irises, choice, base, condition in read_ahead(self._bases(wanted, choices), AHEAD):
+        for mesh, irises, choice, (base, where, share), condition in read_ahead(self._bases(wanted, choices), AHEAD):
             picture = base
             if self.refine is not None and self.finish.strength > 0:
                 refined = self.refine(network_input(base, condition, before)[None])[0].transpose(1, 2, 0) * 255
@@ -79,14 +83,15 @@ class Synthesiser:
             alpha = self.alpha(mesh, irises, choice["canvas"][0])
             if faithful:
                 alpha = alpha * self._changed(base, choice["canvas"])
-            yield Made1(picture=self._detailed(picture, condition), alpha=alpha, canvas=choice["canvas"])
+            shown = self._detailed(picture, condition)
+            yield Made1(picture=shown, alpha=alpha, canvas=choice["canvas"], where=where, share=share)
 
     def _bases(self, wanted: Shapes, choices: dict[str, Choice]) -> Iterator[tuple]:
         """What the network is given, frame by frame; runs ahead of it on a thread of its own."""
         for t in range(len(wanted)):
             mesh, irises, choice = wanted.mesh[t], wanted.irises[t], at(choices, t)
-            base = self.composer.compose(mesh, irises, choice)
-            yield mesh, irises, choice, base, conditioning(mesh, irises, self.texture, self.size)
+            composed = self.composer.composed(mesh, irises, choice)
+            yield mesh, irises, choice, composed, conditioning(mesh, irises, self.texture, self.size)
 
     def alpha(self, mesh: NDArray[np.float32], irises: NDArray[np.float32], canvas: int) -> NDArray[np.float32]:
         """(S, S) 1 where the head is or was moved from, falling to 0 at the edge of what a warp touches."""

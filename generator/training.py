@@ -20,7 +20,7 @@ from facewitness.generator.bank import BankWriter
 from facewitness.generator.condition import mean_texture
 from facewitness.generator.evaluate import choose_finish, held_out_figures, preview
 from facewitness.generator.footage import Footage, prepare
-from facewitness.generator.inference import compiled
+from facewitness.generator.inference import as_function
 from facewitness.generator.network import NetworkSpec
 from facewitness.generator.trainer import Material, Trained, Trainer, TrainSettings, make_material, pick_device
 from facewitness.progress import Bar
@@ -160,7 +160,7 @@ def _finish(
     """Choose how much of the network is used, measure on the part held out, write weights, texture and preview."""
     from safetensors.torch import save_file
 
-    refine = compiled(trained.network, footage.square.size) if trained else None
+    refine = as_function(trained.network) if trained else None
     finish = choose_finish(material, refine)
     actors.save_arrays(out / FILES["texture"], texture=texture.astype(np.float16))
     if trained:

@@ -41,3 +41,17 @@ def test_the_square_lies_inside_the_frame_around_the_head(shape):
 def test_a_face_under_96_px_is_refused_with_the_reason(shape):
     with pytest.raises(UsageError, match="96 px"):
         find_square(shape(grow=0.6), 192, 192, 256)
+
+
+def test_detail_finer_than_the_model_comes_back_where_the_footage_is_shown_unbent():
+    from facewitness.generator.metrics import psnr
+    from facewitness.generator.warp import grid
+
+    noisy = np.random.default_rng(0).integers(0, 256, (192, 192, 3)).astype(np.uint8)
+    square = FaceSquare(x=0, y=0, side=192, size=96)
+    picture, all_of_it = square.cut(noisy).astype(np.float32), np.ones((96, 96), np.float32)
+    detail = square.detail(noisy, grid(96, 96), all_of_it)
+    blank = np.zeros_like(noisy)
+    assert psnr(square.paste(blank, picture, all_of_it), noisy) < 16
+    assert psnr(square.paste(blank, picture, all_of_it, detail=detail), noisy) > 30
+    assert FaceSquare(x=0, y=0, side=96, size=96).detail(noisy, grid(96, 96), all_of_it) is None
