@@ -13,7 +13,7 @@ from facewitness.detector.engine.store import FILE_NAME, Store, open_store
 from facewitness.errors import UnreadableInputError
 from facewitness.provenance.diff import read_rows as read_audits
 
-MOST_ROWS = 50_000
+MOST_ROWS = 20_000
 """Rows that a table shows at once; more are counted, and filters reach them."""
 COLUMNS = ("result", "path", "status", "verdict", "p_fake", "duration_s", "width", "height", "seconds", "scanned_at",
            "error")  # fmt: skip

@@ -29,6 +29,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
   root.dataset.shown = data.html;
   const page = new DOMParser().parseFromString(data.html, "text/html");
   root.replaceChildren(...[...clean(page.body).childNodes].map((n) => document.importNode(n, true)));
+  for (const moment of root.querySelectorAll("[data-t]")) { moment.tabIndex = 0; moment.setAttribute("role", "button"); }
+  root.onkeydown = (event) => { if (event.key === "Enter" && event.target.matches("[data-t]")) event.target.click(); };
   root.onclick = (event) => {
     const moment = event.target.closest("[data-t]");
     if (moment) window.dispatchEvent(new CustomEvent("facewitness-seek", { detail: { t: +moment.dataset.t, e: +moment.dataset.e } }));

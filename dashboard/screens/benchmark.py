@@ -10,7 +10,6 @@ import streamlit as st
 from facewitness.dashboard import benchmark, results
 from facewitness.dashboard.fragment import part
 from facewitness.dashboard.screens import shell
-from facewitness.detector.engine.store import Store
 
 NAMES = {
     "auc": "AUC",
@@ -34,16 +33,15 @@ def show() -> None:
     overview, performance, factors, clips = st.tabs(["Data set", "Performance", "Factors", "Clips"])
     with overview:
         card(folder, frame)
-    store = results.store_of(shell.results_folder())
-    found = benchmark.models(store)
-    scored = {m: benchmark.with_scores(frame, store, m) for m in found[:6]}
+    store = results.store_of(shell.results_folder()) if results.has_scans(shell.results_folder()) else None
+    scored = {m: benchmark.with_scores(frame, store, m) for m in benchmark.models(store)[:6]} if store else {}
     scored = {m: f for m, f in scored.items() if f["result"].notna().any()}
     with performance:
         judge(scored, folder)
     with factors:
         curves(scored)
     with clips:
-        listing(next(iter(scored.values()), frame.assign(p_fake=float("nan"), verdict=None, result=None)), store)
+        listing(next(iter(scored.values()), frame.assign(p_fake=float("nan"), verdict=None, result=None)))
 
 
 def choose_set() -> Path | None:
@@ -203,7 +201,7 @@ def curves(scored: dict[str, pd.DataFrame]) -> None:
     st.altair_chart(chart.properties(width=260, height=170).facet(alt.Facet("factor:N", title=None), columns=4))
 
 
-def listing(frame: pd.DataFrame, store: Store) -> None:
+def listing(frame: pd.DataFrame) -> None:
     """Clips by method, quality and label; a scanned one opens its page."""
     left, middle, right = st.columns(3)
     method = left.multiselect("Method", sorted(frame["method"].unique()))

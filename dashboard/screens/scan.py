@@ -15,17 +15,23 @@ HEIGHT_PX = 520
 
 def show() -> None:
     """Draw the table of results, or the clip that the address names (``?clip=12``)."""
-    store = results.store_of(shell.results_folder())
+    folder = shell.results_folder()
+    if not results.has_scans(folder):  # nothing is written until there is something to keep
+        shell.heading("Scan", "Drop clips to score them, or open one that was scored before.")
+        drop()
+        nothing(folder)
+        return
+    store = results.store_of(folder)
     number = st.query_params.get("clip", "")
     if number.isdigit() and (row := store.row(int(number))) is not None:
         clip.show(store, row)
         return
     shell.heading("Scan", "Drop clips to score them, or open one that was scored before.")
-    drop(store)
+    drop()
     overview(store)
 
 
-def drop(store: Store) -> None:
+def drop() -> None:
     """Upload files and scan them, one line of progress per clip."""
     with st.form("drop", clear_on_submit=True, border=False):
         files = st.file_uploader("Clips to scan", type=list(uploads.VIDEO), accept_multiple_files=True)
@@ -49,14 +55,19 @@ def drop(store: Store) -> None:
             status.update(label="The scan stopped", state="error")
 
 
+def nothing(folder: Path) -> None:
+    """Say how results come about."""
+    shell.nothing_yet(
+        "Nothing was scanned yet. Drop clips above, or scan a folder from the command line:",
+        f"facewitness scan FOLDER --out {folder}",
+    )
+
+
 def overview(store: Store) -> None:
     """Counts, filters and the table; a chosen row opens its clip."""
     counts = results.counts(store)
     if not counts:
-        shell.nothing_yet(
-            "Nothing was scanned yet. Drop clips above, or scan a folder from the command line:",
-            f"facewitness scan FOLDER --out {shell.results_folder()}",
-        )
+        nothing(shell.results_folder())
         return
     left, middle, right = st.columns([5, 3, 3], gap="medium", vertical_alignment="bottom")
     present = [w for w in WORDS if counts.get(w)]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -298,31 +299,52 @@ class Visit:
         )
 
 
-@pytest.fixture(scope="session")
-def dashboard_url(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory):
+@contextmanager
+def serving(home: Path, *options: str):
     """A dashboard of its own, started as a user starts it."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    home = tmp_path_factory.mktemp("home")
     environment = {**os.environ, "FACEWITNESS_HOME": str(home), "FACEWITNESS_CACHE": str(home / "cache")}
-    log = (home / "log.txt").open("w")
-    command = [sys.executable, "-m", "facewitness", "dashboard", "--results", str(demo_folder), "--port", str(port)]
-    server = subprocess.Popen([*command, "--no-browser"], env=environment, stdout=log, stderr=subprocess.STDOUT)
-    url = f"http://localhost:{port}"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=5).read()
-                break
-            except OSError:
-                assert server.poll() is None, (home / "log.txt").read_text()
-                time.sleep(0.1)
+    environment.pop("FACEWITNESS_RESULTS", None)
+    command = [sys.executable, "-m", "facewitness", "dashboard", "--port", str(port), "--no-browser", *options]
+    with (home / "log.txt").open("w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=home)
+        url = f"http://localhost:{port}"
+        try:
+            for _ in range(600):
+                try:
+                    urllib.request.urlopen(f"{url}/_stcore/health", timeout=5).read()
+                    break
+                except OSError:
+                    assert server.poll() is None, (home / "log.txt").read_text()
+                    time.sleep(0.1)
+            yield url
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+@pytest.fixture(scope="session")
+def dashboard_url(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A dashboard on the cartoon demo."""
+    with serving(tmp_path_factory.mktemp("home"), "--results", str(demo_folder)) as url:
         yield url
-    finally:
-        server.terminate()
-        server.wait(20)
-        log.close()
+
+
+@pytest.fixture(scope="module")
+def empty_dashboard(tmp_path_factory: pytest.TempPathFactory):
+    """A dashboard with nothing configured, started where there is nothing: its default folder and a visitor."""
+    home, contexts = tmp_path_factory.mktemp("empty"), []
+    with serving(home) as url:
+
+        def visitor(browser):
+            contexts.append(browser.new_context())
+            return home / "out" / "demo", Visit(contexts[-1].new_page(), url)
+
+        yield visitor
+        for context in contexts:
+            context.close()
 
 
 @pytest.fixture(scope="session")

@@ -158,3 +158,12 @@ def test_a_saved_edit_is_labelled_and_signed(visit, actor_folder, demo_folder):
     label = json.loads(made.with_name(made.name + ".label.json").read_text())
     assert label.get("label", label)["edits"] == {"head_yaw": 8.0}
     assert page.get_by_text("AI-edited").count() >= 1
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_with_nothing_there_a_page_says_what_to_do(browser, path: str, empty_dashboard):
+    folder, visit = empty_dashboard(browser)
+    page = visit.open(path)
+    assert page.locator(".stException").count() == 0 and visit.complaints == []
+    assert page.get_by_text("facewitness", exact=False).count() >= 1
+    assert not folder.exists() or not any(folder.iterdir()), "looking writes nothing"
