@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
+from scipy.signal import find_peaks
 
 from facewitness.faces import landmarks as lm
 from facewitness.faces.types import FaceTrack
@@ -20,6 +21,8 @@ CLOSED_RATIO, OPEN_RATIO = 0.07, 0.36
 BLINKED, BASELINE_FRAMES = 0.62, 31
 """An eye whose opening fell, for a moment, below this share of what it was around that moment has blinked in the clip;
 how deep the fall looks differs between people and pictures, that a blink closes the eye does not."""
+BLINK_HEIGHT, BLINK_PROMINENCE = 0.4, 0.3
+"""A blink is a peak of the closure at least this high, rising this much above the valleys beside it."""
 CORNER_SHARE = 0.75
 """How far the eyeball follows the eye's corners, as the iris model sees them, rather than the rigid head: they share
 the
@@ -159,3 +162,11 @@ def corner_shift(
     # iris = eye's own shift + turn, corners = shift + leak * turn; and the iris has moved by the shift as well
     leak = np.array(CORNER_LEAK)
     return CORNER_SHARE * (shift - leak * turned) / (1 - leak * CORNER_SHARE)
+
+
+def blink_times(
+    closure: NDArray, times_s: NDArray, *, height: float = BLINK_HEIGHT, prominence: float = BLINK_PROMINENCE
+) -> NDArray[np.float64]:
+    """Seconds at which the lids are most closed in each blink, from closure (T,) 0..1 and times (T,)."""
+    peaks, _ = find_peaks(closure, height=height, prominence=prominence, distance=3)
+    return np.asarray(times_s[peaks], np.float64)
