@@ -214,13 +214,14 @@ def edit(
     changed, notes = apply_edits(own, settings)
     changed, more = within_reach(changed, actor)
     plain = dataclasses.replace(changed, identity=actor.performance.identity)
+    canvas = dataclasses.replace(own, rotation=changed.rotation, translation=changed.translation)
     label = Label(
         method="edit", target_id=actor.name, driver_id=actor.name, edits={k: _largest(v) for k, v in settings.items()},
         seed=int(actor.card["seed"]), rights=actor.rights, actor_sha256=actor.sha256,
         model_sha256=actor.card["sha256"].get(FILES["weights"], ""),
     )  # fmt: skip
     parent = Ingredient(path=source, title=str(actor.card["source"]["file"]), relationship="parentOf", role="footage")
-    frames = render(actor, changed, plan_for=plain, faithful=True, engine=engine, device=device)
+    frames = render(actor, changed, plan_for=plain, canvas_for=canvas, faithful=True, engine=engine, device=device)
     if progress:
         frames = progress_bar(frames, f"making {out.name}", total=len(changed))
     made = publish(

@@ -120,20 +120,23 @@ def _soft_limit(values: NDArray[np.float64], low: float, high: float, soft: floa
 def render(
     actor: Actor, performance: Performance, *, engine: str = "openvino", device: str = "auto",
     allowed: NDArray[np.bool_] | None = None, synthesiser: Synthesiser | None = None,
-    plan_for: Performance | None = None, faithful: bool = False,
+    plan_for: Performance | None = None, canvas_for: Performance | None = None, faithful: bool = False,
 ) -> Iterator[NDArray[np.uint8]]:  # fmt: skip
     """Yield whole frames, (height, width, 3) RGB uint8, of the actor giving ``performance``.
 
     Stored frames are chosen for ``plan_for`` where the face's shape was edited (the same performance with the
-    actor's own
-    shape). ``faithful`` leaves every pixel that need not change as it is in the footage.
+    actor's own shape), the canvas for ``canvas_for`` (the same head without the edited expression). ``faithful``
+    leaves every pixel that need not change as it is in the footage.
     """
     maker = synthesiser or actor.synthesiser(refine=actor.refine(engine=engine, device=_device(device)))
     stored = actor.full_frames()
     square = actor.square
     try:
         wanted = square.shapes(shapes_of(performance))
-        choices = maker.plan(square.shapes(shapes_of(plan_for)) if plan_for else wanted, allowed=allowed)
+        choices = maker.plan(
+            square.shapes(shapes_of(plan_for)) if plan_for else wanted, allowed=allowed,
+            canvas_for=square.shapes(shapes_of(canvas_for)) if canvas_for else None,
+        )  # fmt: skip
         for made in maker.frames(wanted, choices, faithful=faithful):
             first, second, mix = made.canvas
             behind = stored[first]

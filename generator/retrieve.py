@@ -5,7 +5,7 @@ Playing on,
 holding and playing back are nearly free; a jump to another moment costs, and is cross-faded when it happens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -237,7 +237,7 @@ def faded(path: NDArray[np.int64], frames: int) -> Choice:
 
 def plan(
     wanted: Shapes, stored: Shapes, *, allowed: NDArray[np.bool_] | None = None, away: NDArray[np.int64] | None = None,
-    away_by: int = 0, looks: NDArray[np.float32] | None = None,
+    away_by: int = 0, looks: NDArray[np.float32] | None = None, regions: Sequence[str] = REGIONS,
 ) -> dict[str, Choice]:  # fmt: skip
     """Choose the stored frames for every region of every wanted frame.
 
@@ -246,7 +246,7 @@ def plan(
     within ``away_by`` frames of it are left out. ``looks`` (see ``looks_of``) guides the jumps of the canvas.
     """
     out = {}
-    for region in REGIONS:
+    for region in regions:
         have, want = features(stored, region), features(wanted, region, like=stored)
 
         def cost(start: int, stop: int, have: NDArray = have, want: NDArray = want) -> NDArray[np.float32]:

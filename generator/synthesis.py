@@ -12,7 +12,7 @@ from facewitness.faces.ahead import read_ahead
 from facewitness.generator.compose import Composer, at
 from facewitness.generator.condition import conditioning
 from facewitness.generator.render import rasterise
-from facewitness.generator.retrieve import Choice, plan
+from facewitness.generator.retrieve import REGIONS, Choice, plan
 from facewitness.generator.shapes import Shapes
 from facewitness.generator.warp import held, shell_triangles
 
@@ -60,9 +60,15 @@ class Synthesiser:
         self.texture, self.refine, self.finish = texture, refine, finish or Finish()
         self.size = frames.shape[1]
 
-    def plan(self, wanted: Shapes, *, allowed: NDArray[np.bool_] | None = None) -> dict[str, Choice]:
-        """The stored frames to be shown for ``wanted``."""
-        return plan(wanted, self.composer.shapes, allowed=allowed, looks=self.composer.looks)
+    def plan(
+        self, wanted: Shapes, *, allowed: NDArray[np.bool_] | None = None, canvas_for: Shapes | None = None
+    ) -> dict[str, Choice]:
+        """The stored frames to be shown for ``wanted``; the canvas is chosen for ``canvas_for`` where it is given."""
+        stored, looks = self.composer.shapes, self.composer.looks
+        if canvas_for is None:
+            return plan(wanted, stored, allowed=allowed, looks=looks)
+        rest = plan(wanted, stored, allowed=allowed, regions=REGIONS[1:])
+        return rest | plan(canvas_for, stored, allowed=allowed, looks=looks, regions=REGIONS[:1])
 
     def frames(
         self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: NDArray[np.bool_] | None = None,

@@ -20,7 +20,8 @@ def own(actor):
 def rendered(actor, own, settings):
     changed, _ = apply_edits(own, settings)
     plain = dataclasses.replace(changed, identity=own.identity)
-    return list(render(actor, changed, plan_for=plain, faithful=True, engine="torch"))
+    canvas = dataclasses.replace(own, rotation=changed.rotation, translation=changed.translation)
+    return list(render(actor, changed, plan_for=plain, canvas_for=canvas, faithful=True, engine="torch"))
 
 
 def test_all_edits_at_zero_give_the_footage_back(actor, own):
