@@ -137,7 +137,7 @@ def speed_(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def lookup_(options: argparse.Namespace) -> dict[str, Any]:
-    """A million stored seconds of synthetic video: processor time for a row, a clip, and a clip whose crop is guessed."""
+    """A million stored seconds: processor time to find a row, a clip, and a clip whose crop must be guessed."""
     import faiss
 
     faiss.omp_set_num_threads(1)
@@ -393,7 +393,8 @@ def table(report: dict[str, Any]) -> Iterator[str]:
             f"not found {s['detect_nothing_s']} s, fingerprint {s['fingerprint_s']} s"
         )
     if k := report.get("lookup"):
-        yield f"look-up among {k['rows']:,} stored seconds, processor time: a row {k['row_ms']} ms; built in {k['build_s']} s"
+        yield f"look-up among {k['rows']:,} stored seconds (built in {k['build_s']} s), processor time:"
+        yield f"  a row: {k['row_ms']} ms"
         for kind, ms in k["ms"].items():
             yield f"  a {kind}: {ms} ms, found {k['found'][kind]}"
         yield f"  strangers found: {k['strangers_found']}"

@@ -96,15 +96,21 @@ def sketch_of(
 ) -> Sketch:
     """Reduce a video file (from ``start_s`` to ``end_s``), or RGB frames of ``frame_rate``, to five small pictures a
     second."""
+    return sketch_of_timed(_timed(source, float(frame_rate), start_s, end_s))
+
+
+def sketch_of_timed(frames: Iterable[tuple[float, NDArray[np.uint8]]], *, borders: bool = True) -> Sketch:
+    """Reduce (seconds, RGB frame) pairs in order; ``borders`` are looked for and cut off."""
     chunks, pending, first = [], [], None
-    for slot, luma in _sampled(_timed(source, float(frame_rate), start_s, end_s)):
+    reduce = _without_borders if borders else _resized
+    for slot, luma in _sampled(frames):
         first = slot if first is None else first
         pending.append(luma)
         if len(pending) == CHUNK_SAMPLES:
-            chunks.append(_without_borders(np.stack(pending)))
+            chunks.append(reduce(np.stack(pending)))
             pending = []
     if pending:
-        chunks.append(_without_borders(np.stack(pending)))
+        chunks.append(reduce(np.stack(pending)))
     luma = np.concatenate(chunks) if chunks else np.zeros((0, SIDE, SIDE), np.float32)
     return Sketch(luma=luma, start_s=(first or 0) / SAMPLES_PER_S)
 
@@ -244,5 +250,9 @@ def _without_borders(luma: NDArray[np.float32]) -> NDArray[np.float32]:
         top = bottom = 0
     if min(left, right) < 2:
         left = right = 0
-    inner = luma[:, top : size - bottom, left : size - right]
-    return np.stack([cv2.resize(p, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for p in inner])
+    return _resized(luma[:, top : size - bottom, left : size - right])
+
+
+def _resized(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(T, h, w) to (T, 32, 32)."""
+    return np.stack([cv2.resize(p, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for p in luma])

@@ -126,7 +126,7 @@ class Ledger:
         self.witness = witness or home_dir() / "witness" / f"{name}.json"
         with _explained(self):
             self._engine = tables.open_engine(self.url, SCHEMA)
-        self._index: FingerprintIndex | None = None
+        self._indexes: dict[str, FingerprintIndex] = {}
         self._index_lock = threading.Lock()
 
     def append(self, record: Record) -> LedgerEntry:
@@ -218,15 +218,25 @@ class Ledger:
             for row in connection.execute(query).yield_per(5000):
                 yield row.seq, row.start_ms, np.frombuffer(row.vector, np.int8)
 
-    def find_by_fingerprint(self, query: "Sketch | Fingerprint", *, limit: int = 5) -> "list[FingerprintMatch]":
-        """The entries whose videos ``query`` is a part of, best first; the index is kept and takes up new entries."""
+    def find_by_fingerprint(
+        self, query: "Sketch | Fingerprint", *, limit: int = 5, region: str = "frame"
+    ) -> "list[FingerprintMatch]":
+        """The entries whose videos ``query`` is a part of, best first; the index is kept and takes up new entries.
+
+        ``region`` is ``frame``, or ``face`` where the query is of a face region.
+        """
         from facewitness.provenance.fingerprint_search import FingerprintIndex, index_of
 
         with self._index_lock:
-            if self._index is None:
-                self._index = FingerprintIndex()
-            index_of(self.vectors(after=self._index.last), self._index)
-            return self._index.find(query, limit=limit)
+            index = self._indexes.setdefault(region, FingerprintIndex())
+            index_of(self.vectors(region=region, after=index.last), index)
+            return index.find(query, limit=limit)
+
+    def has_faces(self) -> bool:
+        """Whether any entry has a fingerprint of its face region."""
+        query = tables.segments.select().where(tables.segments.c.region == "face").limit(1)
+        with _explained(self), self._engine.connect() as connection:
+            return connection.execute(query).first() is not None
 
     def check(self) -> LedgerCheck:
         """Walk the whole chain: hashes, numbers, stored manifests and fingerprints, and the witness file."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facewitness.errors import UnreadableInputError
+from facewitness.errors import MissingPieceError, UnreadableInputError
 from facewitness.provenance import fingerprint as fp
 from facewitness.provenance import watermark as wm
 from facewitness.provenance.fingerprint_search import FingerprintMatch
@@ -13,6 +13,8 @@ from facewitness.provenance.ledger import Ledger, LedgerEntry
 
 LOOKED_AT_S = 60.0
 """Seconds of a file that recovery looks at."""
+FACE_LOOKED_AT_S = 15.0
+"""The same for its face, which must be tracked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,8 @@ class Recovery:
     offset_s: float | None = None
     """Fingerprint: where in the recorded video the file begins, seconds."""
     mirrored: bool = False
+    region: str | None = None
+    """Fingerprint: ``frame``, or ``face`` where the face region alone matched."""
 
     def as_dict(self) -> dict[str, Any]:
         """The form of ``Audit.recovered``: ``match``, ``distance``, ``manifest`` (its label), and what the ledger
@@ -45,6 +49,7 @@ class Recovery:
             "label": self.entry.label,
             "offset_s": self.offset_s,
             "mirrored": self.mirrored,
+            "region": self.region,
         }
 
 
@@ -65,18 +70,40 @@ def recoveries(path: Path, ledger: Ledger, *, key: bytes | None = None, limit: i
     match = wm.detect(path, key or wm.installation_key(), seconds=LOOKED_AT_S)
     if match and (entry := ledger.find_by_watermark(match.payload)):
         return [Recovery(match="watermark", distance=match.distance, entry=entry, mirrored=match.mirrored)]
-    return by_fingerprint(fp.sketch_of(path, end_s=LOOKED_AT_S), ledger, limit=limit)
+    found = by_fingerprint(fp.sketch_of(path, end_s=LOOKED_AT_S), ledger, limit=limit)
+    return found or _by_face(path, ledger, limit)
 
 
-def by_fingerprint(query: fp.Sketch | fp.Fingerprint, ledger: Ledger, *, limit: int = 5) -> list[Recovery]:
+def by_fingerprint(
+    query: fp.Sketch | fp.Fingerprint, ledger: Ledger, *, limit: int = 5, region: str = "frame"
+) -> list[Recovery]:
     """The ledger entries whose fingerprints ``query`` comes near, best first."""
-    return [r for m in ledger.find_by_fingerprint(query, limit=limit) if (r := _recovery(m, ledger))]
+    found = ledger.find_by_fingerprint(query, limit=limit, region=region)
+    return [r for m in found if (r := _recovery(m, ledger, region))]
 
 
-def _recovery(match: FingerprintMatch, ledger: Ledger) -> Recovery | None:
+def _by_face(path: Path, ledger: Ledger, limit: int) -> list[Recovery]:
+    """The entries whose face region the file's face comes near; tracking is slow, so it is the last resort."""
+    if not ledger.has_faces():
+        return []
+    from facewitness.provenance.face_fingerprint import sketch_of_face
+
+    try:
+        sketch = sketch_of_face(path, end_s=FACE_LOOKED_AT_S)
+    except MissingPieceError:
+        return []
+    return by_fingerprint(sketch, ledger, limit=limit, region="face") if sketch else []
+
+
+def _recovery(match: FingerprintMatch, ledger: Ledger, region: str) -> Recovery | None:
     entry = ledger.entry(match.seq)
     if entry is None:
         return None
     return Recovery(
-        match="fingerprint", distance=match.distance, entry=entry, offset_s=match.offset_s, mirrored=match.mirrored
+        match="fingerprint",
+        distance=match.distance,
+        entry=entry,
+        offset_s=match.offset_s,
+        mirrored=match.mirrored,
+        region=region,
     )
