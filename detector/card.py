@@ -4,7 +4,7 @@ notes."""
 from pathlib import Path
 from typing import Any
 
-from facewitness.detector.model import CARD, Model
+from facewitness.detector.model import CARD, NETWORK, Model
 from facewitness.files import write_text
 
 
@@ -24,9 +24,9 @@ def card_of(model: Model) -> str:
         "is no proof of authenticity.\n",
         "## What it is made of\n",
         f"- {_network(model)}",
-        f"- Surface model: {'boosted trees over statistics of 12 regions' if model.surface else 'none'}",
+        f"- Surface model: {'boosted trees over statistics of 18 regions of the face' if model.surface else 'none'}",
         f"- Fusion over {len(model.columns)} columns ({', '.join(model.columns)})",
-        f"- `manipulated` from p = {c.threshold_:.3f} (at most {c.false_positive_rate:.0%} of real clips), "
+        f"- `manipulated` from p = {c.threshold_:.3f} (meant to call {c.false_positive_rate:.0%} of real clips so), "
         f"`inconclusive` from p = {c.doubt_:.3f} ({c.doubt_rate:.0%}); both from {c.real_clips_} held-out real clips",
         "",
     ]
@@ -45,7 +45,7 @@ def card_of(model: Model) -> str:
 def _network(model: Model) -> str:
     if model.network is None:
         return "Network: not trained in this model; its cue abstains and every report says so"
-    return f"Network: `{model.network.name}`, a timm backbone over aligned crops with a temporal head"
+    return f"Network: `{NETWORK}`, a timm backbone over aligned crops with a temporal head"
 
 
 def _lines(value: Any, *, prefix: str = "- ") -> list[str]:

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+TAIL = 0.03
+"""Share of reals in each of the outermost bins."""
 MAX_RATIO = 20.0
 """No single cue says more than this, however rare its value."""
 
@@ -21,12 +23,11 @@ MAX_RATIO = 20.0
 class LikelihoodRatios(TransformerMixin, BaseEstimator):
     """(N, F) values, NaN where a cue abstains -> (N, F) log likelihood ratios fake over real, 0 where it abstains.
 
-    Each column is cut at quantiles of both classes together; the counts in the bins, evened out by ``prior`` of a
-    clip each and
-    smoothed over neighbours, give the ratio, with straight lines between the bins' middles.
+    Each column is cut at quantiles of the reals, their tails apart. The counts in the bins, with ``prior`` clips added
+    and smoothed over neighbours, give the ratio, with straight lines between the bins' middles.
     """
 
-    def __init__(self, *, bins: int = 8, prior: float = 6.0, monotone: tuple[int, ...] = ()):
+    def __init__(self, *, bins: int = 8, prior: float = 3.0, monotone: tuple[int, ...] = ()):
         self.bins = bins
         self.prior = prior
         self.monotone = monotone
@@ -59,13 +60,14 @@ class LikelihoodRatios(TransformerMixin, BaseEstimator):
         v, c, w = values[ok], label[ok], weight[ok]
         if len(v) < 4 * self.bins or len(set(c)) < 2:
             return np.array([0.0]), np.array([0.0])
-        edges = np.unique(np.quantile(v, np.linspace(0, 1, self.bins + 1)))
-        if len(edges) < 3:
-            return np.array([0.0]), np.array([0.0])
-        at = np.clip(np.searchsorted(edges, v, side="right") - 1, 0, len(edges) - 2)
+        # cut where the reals are: what hardly any of them does has a bin of its own, however few fakes do it
+        spaced = np.linspace(0, 1, self.bins - 1)[1:-1]
+        inner = np.unique(np.quantile(v[c == 0], [TAIL, *spaced, 1 - TAIL]))
+        edges = np.concatenate([[-np.inf], inner, [np.inf]])
+        at = np.searchsorted(inner, v, side="right")
         counts = np.stack([np.bincount(at, w * (c == k), len(edges) - 1) for k in (0, 1)])
         padded = np.pad(counts, ((0, 0), (1, 1)), mode="edge")
-        smooth = 0.25 * padded[:, :-2] + 0.5 * padded[:, 1:-1] + 0.25 * padded[:, 2:]
+        smooth = 0.15 * padded[:, :-2] + 0.7 * padded[:, 1:-1] + 0.15 * padded[:, 2:]
         share = smooth / smooth.sum(1, keepdims=True)
         total = share.mean(0)
         # the prior pulls both classes to their common share, so that few clips say little
@@ -75,9 +77,9 @@ class LikelihoodRatios(TransformerMixin, BaseEstimator):
             from sklearn.isotonic import IsotonicRegression
 
             ratios = IsotonicRegression().fit_transform(np.arange(len(ratios)), ratios, sample_weight=smooth.sum(0))
-        middles = np.array(
-            [np.median(v[at == k]) if (at == k).any() else edges[k : k + 2].mean() for k in range(len(ratios))]
-        )
+        middles = np.array([np.median(v[at == k]) if (at == k).any() else np.nan for k in range(len(ratios))])
+        filled = np.isfinite(middles)
+        middles, ratios = middles[filled], ratios[filled]
         return middles, ratios
 
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -119,7 +121,7 @@ class Fusion(ClassifierMixin, BaseEstimator):
         self,
         *,
         bins: int = 8,
-        prior: float = 6.0,
+        prior: float = 3.0,
         strength: float = 30.0,
         score_pull: float = 0.8,
         cue_pull: float = 0.05,

@@ -157,7 +157,7 @@ class Scorer:
             try:
                 self._face, self._head = _openvino(path)
                 self.runtime = "openvino"
-            except ImportError:
+            except (ImportError, OSError):  # not installed, or no place to keep the exported graph
                 if runtime == "openvino":
                     raise
         if self._face is None:
