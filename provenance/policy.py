@@ -62,6 +62,9 @@ class Policy:
         for anchors in self.anchors:
             if anchors.kind not in ("signers", "time-stamps"):
                 raise UsageError(f"{anchors.kind!r} is no kind of trust list.")
+            _require_certificates(anchors.pem, f"the trust list {anchors.name!r}")
+        if self.allowed_pem:
+            _require_certificates(self.allowed_pem, "the list of allowed signers")
         if self.at is not None:
             moment(self.at)
 
@@ -96,6 +99,15 @@ def default_policy(home: Path | None = None, **changes: Any) -> Policy:
 
     anchors = tuple(Anchors(name=t.name, kind=t.kind, pem=t.pem, added_at=t.added_at) for t in trust_lists(home))
     return Policy(anchors=anchors, **changes)
+
+
+def _require_certificates(pem: str, whose: str) -> None:
+    from cryptography import x509
+
+    try:
+        x509.load_pem_x509_certificates(pem.encode())
+    except ValueError as e:
+        raise UsageError(f"{whose} holds no readable PEM certificates ({e}).") from e
 
 
 def moment(text: str) -> datetime.datetime:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from facewitness.errors import MissingPieceError
 from facewitness.files import to_json
 from facewitness.provenance.audit import Audit
 from facewitness.provenance.policy import Policy
@@ -153,6 +154,10 @@ class VerifierPool:
         for fd in [fd for fd, w in busy.items() if w.deadline <= now]:
             worker = self._retire(fd, busy, selector)
             worker.kill()
+            if not worker.ready:
+                raise MissingPieceError(
+                    f"the verifier did not start within {START_BUDGET_S:.0f} s; is the machine busy?"
+                )
             self._settle(worker, "timeout", "the file was not read within its time budget")
 
     def _read(self, fd: int, busy: dict[int, _Worker], selector: selectors.BaseSelector) -> None:
@@ -162,6 +167,8 @@ class VerifierPool:
         if not block or len(worker.buffer) > MAX_ANSWER_BYTES:
             self._retire(fd, busy, selector)
             status = worker.kill()
+            if not worker.ready:
+                raise MissingPieceError(f"the verifier could not start ({status}); see `facewitness doctor`.")
             said = (
                 "needed more memory than its budget"
                 if status in (MEMORY_EXIT, -6)

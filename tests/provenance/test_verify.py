@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from facewitness.errors import MissingPieceError, UsageError
 from facewitness.provenance.audit import Audit
 from facewitness.provenance.boxes import C2PA_UUID, top_boxes
 from facewitness.provenance.manifest import Ingredient, ManifestSpec
@@ -209,6 +210,24 @@ def test_a_missing_issuer_reads_as_untrusted(video: Path, authority, tmp_path: P
     alone = replace(material, chain=material.chain[:1])
     out = sign_file(video, tmp_path / "o.mp4", manifest=ManifestSpec(kind="captured"), signer=alone).path
     assert verify_file(out, authority.policy).state == "untrusted"
+
+
+def test_a_policy_that_makes_no_sense_is_refused(authority) -> None:
+    for wrong in (
+        {"anchors": (Anchors(name="x", kind="signers", pem="no certificate"),)},
+        {"anchors": (Anchors(name="x", kind="friends", pem=authority.anchors.pem),)},
+        {"allowed_pem": "nobody"},
+        {"fail_on": ("sadness",)},
+        {"at": "yesterday"},
+    ):
+        with pytest.raises(UsageError):
+            Policy(**wrong)
+
+
+def test_a_verifier_that_cannot_start_blames_no_file(signed: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    with pytest.raises(MissingPieceError, match="could not start"):
+        list(verify_many([signed.path], workers=1))
 
 
 NOW = datetime.datetime.now(datetime.UTC)
