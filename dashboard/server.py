@@ -71,7 +71,7 @@ def options(*, port: int, address: str) -> dict[str, Any]:
 
 def _theme(scheme: str, c: dict[str, str]) -> dict[str, Any]:
     return {
-        f"theme.{scheme}.primaryColor": c["trusted"],
+        f"theme.{scheme}.primaryColor": c["accent"],
         f"theme.{scheme}.backgroundColor": c["bg"],
         f"theme.{scheme}.secondaryBackgroundColor": c["ground"],
         f"theme.{scheme}.textColor": c["ink"],

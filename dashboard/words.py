@@ -1,7 +1,7 @@
 """The words, signs and short explanations that every screen and report uses, so that one thing has one name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -40,7 +40,7 @@ VERDICTS = _table(
 BY_MANIFEST = Word(
     key="manipulated",
     sign="▲",
-    name="Manipulated, says its manifest",
+    name="Made by AI, says its manifest",
     meaning="A trusted manifest says that a model made or changed this clip. The score is of the pixels alone.",
 )
 """The verdict on a clip that tells of itself."""
@@ -124,7 +124,9 @@ def verdict_word(row: Mapping[str, Any] | None) -> Word:
     if row.get("status") not in (None, "ok"):
         return word(STATUSES, row["status"])
     if by_manifest(row):
-        return BY_MANIFEST
+        seen = next((f.get("verdict") for f in row.get("faces") or []), None)
+        said = f" By the pixels alone: {word(VERDICTS, seen).name.lower()}." if seen else ""
+        return replace(BY_MANIFEST, meaning=BY_MANIFEST.meaning + said)
     return word(VERDICTS, row.get("verdict"))
 
 

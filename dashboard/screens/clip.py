@@ -209,7 +209,7 @@ def decide(store: Store, row: Mapping[str, Any]) -> None:
         note = st.text_area("Why", height=68, placeholder="Why, in a sentence", label_visibility="collapsed")
         left, right = st.columns([3, 1], vertical_alignment="bottom")
         author = left.text_input("Author", value=st.session_state.get("author", ""), placeholder="Who decides")
-        pressed = right.form_submit_button("Keep", use_container_width=True)
+        pressed = right.form_submit_button("Keep", width="stretch")
     if pressed:
         if not decision or not author.strip():
             st.warning("A decision needs a choice and an author.")

@@ -207,22 +207,22 @@ def presets() -> None:
     """Ready-made settings, applied through a callback so that the sliders take them."""
     columns = st.columns(4)
     for n, (name, new) in enumerate(PRESETS.items()):
-        columns[n % 4].button(name, on_click=_set, args=(new,), key=f"preset-{n}", use_container_width=True)
+        columns[n % 4].button(name, on_click=_set, args=(new,), key=f"preset-{n}", width="stretch")
 
 
 def buttons(at: float) -> None:
     """Undo, reset and key frames."""
     row = st.columns(4)
-    row[0].button("Undo", on_click=_undo, use_container_width=True)
-    row[1].button("Reset", on_click=_set, args=({},), use_container_width=True)
+    row[0].button("Undo", on_click=_undo, width="stretch")
+    row[1].button("Reset", on_click=_set, args=({},), width="stretch")
     row[2].button(
         "Set key frame",
         on_click=_key,
         args=(at,),
-        use_container_width=True,
+        width="stretch",
         help="The sliders hold at this moment; between two key frames they go over smoothly.",
     )
-    row[3].button("Clear key frames", on_click=lambda: st.session_state.pop("keys", None), use_container_width=True)
+    row[3].button("Clear key frames", on_click=lambda: st.session_state.pop("keys", None), width="stretch")
     kept = st.session_state.get("keys", {})
     if kept:
         said = {t: ", ".join(f"{n} {v:+g}" for n, v in kept[t].items()) or "as it is" for t in sorted(kept)}

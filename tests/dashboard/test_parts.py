@@ -58,7 +58,8 @@ def test_a_reading_of_words():
 
 def test_a_verdict_that_rests_on_the_manifest_says_so():
     told = {"verdict": "manipulated", "status": "ok", "p_fake": 0.1, "reasons": [{"cue": "provenance", "text": "..."}]}
-    assert "manifest" in words.verdict_word({**told, "faces": [{"verdict": "no_evidence"}]}).name
+    word = words.verdict_word({**told, "faces": [{"verdict": "no_evidence"}]})
+    assert "manifest" in word.name and "pixels alone: no evidence" in word.meaning
     assert words.verdict_word({**told, "faces": [{"verdict": "manipulated"}]}).name == "Manipulated"
 
 
