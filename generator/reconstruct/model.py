@@ -16,6 +16,8 @@ EYEBALL_RADIUS_CM = 1.2
 """Radius of the human eyeball (12 mm; Bekerman et al., J. Ophthalmology 2014)."""
 IRIS_DEPTH = float(np.sqrt(1 - (lm.IRIS_DIAMETER_CM / 2 / EYEBALL_RADIUS_CM) ** 2))
 """The iris lies in a plane at this fraction of the radius in front of the eyeball's centre."""
+EYE_FOLLOWS = 0.5
+"""How far an eye is drawn along with what expression does to its corners; least error of reprojected irises."""
 BASIS_FILE = "basis.npz"
 
 
@@ -173,5 +175,8 @@ def project_irises(performance: Performance, frame_indices: NDArray | None = Non
     """Irises in the picture as a track has them: (T, 2, 5, 2) pixels, centre and rim (right, top, left, bottom)."""
     p = performance if frame_indices is None else pick(performance, np.asarray(frame_indices))
     rims = iris_rims(p.identity, p.gaze)
+    moved = head_mesh(p.identity, p.expression, p.lids) - p.identity.neutral
+    for eye, corners in enumerate(lm.EYE_CORNERS):
+        rims[:, eye, :, :2] += EYE_FOLLOWS * moved[:, corners].mean(1)[:, None, :2]
     points = to_camera(rims.reshape(len(p), 10, 3), p.rotation, p.translation)
     return to_picture(points, p.camera).reshape(len(p), 2, 5, 2)

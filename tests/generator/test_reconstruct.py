@@ -245,7 +245,9 @@ def test_light_and_albedo_are_told_apart(known):
         normals = interpolate(raster, lm.triangles(), vertex_normals(mesh, lm.triangles()))
         normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
         image = np.where(raster.covered[..., None], harmonics(normals) @ light * skin * 255, 0)
-        frames.append(Frame(index=i, pts=int(p.pts[i]), time_base=p.time_base, image=np.clip(image, 0, 255).astype(np.uint8)))
+        frames.append(
+            Frame(index=i, pts=int(p.pts[i]), time_base=p.time_base, image=np.clip(image, 0, 255).astype(np.uint8))
+        )
     lit, look = estimate_light(p, frames)
     assert lit.illumination.shape == (len(p), 9, 3)
     assert (lit.illumination[:, 1] < -0.1).all(), "brighter where the normal points to the left"

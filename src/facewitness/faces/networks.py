@@ -4,7 +4,11 @@ Sources: BlazeFace (arXiv 1907.05047), face mesh (arXiv 1907.06724), iris (arXiv
 (arXiv 2006.10962); anchors, crops and order of outputs follow MediaPipe's graphs (``mediapipe/modules``).
 """
 
+import contextlib
+import os
+import sys
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,28 @@ MAX_OVERLAP = 0.3
 LOGIT_LIMIT = 100.0
 
 
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """LiteRT greets on file descriptor 2, past Python, and has no switch for it; errors still come as exceptions."""
+    if "quiet" not in _said:
+        _said.add("quiet")
+        sys.stderr.flush()
+        kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nothing)
+    else:
+        yield
+
+
+_said: set[str] = set()
+"""The greeting comes once a process, with the first network."""
+
+
 class Network:
     """One LiteRT model on one thread; its outputs in the file's order. Not safe for two threads at once."""
 
@@ -36,8 +62,9 @@ class Network:
         except ImportError as e:
             raise MissingPieceError("the package ai-edge-litert is missing; pip install ai-edge-litert.") from e
         source: dict[str, Any] = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
-        self._interpreter = Interpreter(**source, num_threads=1)
-        self._interpreter.allocate_tensors()
+        with _quietly():
+            self._interpreter = Interpreter(**source, num_threads=1)
+            self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [d["index"] for d in self._interpreter.get_output_details()]
 
