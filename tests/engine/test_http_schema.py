@@ -63,6 +63,6 @@ def probed(operation, settings, given, st, phases, checks):
     @given(data=st.data())
     def probe(data):
         case = data.draw(operation.as_strategy(generation_mode=data.draw(st.sampled_from(list(GenerationMode)))))
-        case.call_and_validate(headers={"Authorization": "Bearer secret"})
+        case.call_and_validate(headers={"Authorization": "Bearer secret"}, timeout=120)
 
     probe()

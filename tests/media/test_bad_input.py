@@ -113,11 +113,10 @@ def test_sixteen_k_is_refused_and_eight_k_is_read(tmp_path):
         stream = out.add_stream("mjpeg", rate=25)
         stream.width, stream.height, stream.pix_fmt = 7680, 4320, "yuvj420p"
         grey = av.VideoFrame.from_ndarray(np.full((6480, 7680), 128, np.uint8), format="yuvj420p")
-        for i in range(2):
-            grey.pts = i
-            out.mux(stream.encode(grey))
+        grey.pts = 0
+        out.mux(stream.encode(grey))
         out.mux(stream.encode(None))
-    assert [f.image.shape for f in read_frames(path)] == [(4320, 7680, 3)] * 2
+    assert [f.image.shape for f in read_frames(path)] == [(4320, 7680, 3)]
     data = path.read_bytes()
     bigger = tmp_path / "lie.mov"
     bigger.write_bytes(data.replace((7680).to_bytes(2, "big") + (4320).to_bytes(2, "big"), b"\xff\xf0\xff\xf0"))
