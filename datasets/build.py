@@ -92,10 +92,15 @@ def _build(recipe: Recipe, folder: Path, workers: int | None, limit: int | None)
     rows, missing = _finished(jobs, recipe, folder)
     actors, problems = _make_actors(recipe, plan, missing, folder, cores)
     missing = [j for j in missing if j.person in actors and j.driver in actors]
-    made, failed = _make_clips(recipe, plan, missing, actors, folder, cores)
-    rows += made
-    problems = [*plan.problems, *problems, *failed]
-    return _finish(recipe, plan, folder, rows, len(made), problems)
+    problems = [*plan.problems, *problems]
+    before = len(rows)
+    try:
+        _make_clips(recipe, plan, missing, actors, folder, cores, rows, problems)
+    except BaseException:  # interrupted, or the disk is full: what is there is a dataset all the same
+        with contextlib.suppress(OSError):
+            _finish(recipe, folder, rows, len(rows) - before, problems)
+        raise
+    return _finish(recipe, folder, rows, len(rows) - before, problems)
 
 
 def preview(jobs: Sequence[Job], count: int) -> list[Job]:
@@ -223,8 +228,11 @@ def _row_from(values: dict[str, Any]) -> Clip:
 
 
 def _make_clips(
-    recipe: Recipe, plan: Plan, jobs: Sequence[Job], actors: dict[str, Path], folder: Path, cores: int
-) -> tuple[list[Clip], list[Problem]]:
+    recipe: Recipe, plan: Plan, jobs: Sequence[Job], actors: dict[str, Path], folder: Path, cores: int, rows:
+    list[Clip],
+    problems: list[Problem],
+) -> None:  # fmt: skip
+    """Make the clips of ``jobs``; ``rows`` and ``problems`` grow as they come."""
     by_person: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         by_person[job.person].append(job)
@@ -234,7 +242,6 @@ def _make_clips(
         people = {chunk[0].person} | {j.driver for j in chunk}
         cast = {p: (actors[p], plan.actors[p]) for p in sorted(people)}
         arguments.append((chunk, cast, recipe.clips, folder))
-    rows, problems = [], []
     with Bar("making clips", total=len(jobs)) as bar:
         for chunk, result in _run(_make_chunk, chunks, arguments, cores):
             if isinstance(result, str):
@@ -243,7 +250,6 @@ def _make_clips(
                 rows += result[0]
                 problems += result[1]
             bar.advance(len(chunk), note=chunk[-1].clip_id)
-    return rows, problems
 
 
 def _make_chunk(
@@ -311,9 +317,8 @@ def _quiet() -> None:
     cv2.setNumThreads(1)
 
 
-def _finish(
-    recipe: Recipe, plan: Plan, folder: Path, rows: list[Clip], made: int, problems: Sequence[Problem]
-) -> Built:
+def _finish(recipe: Recipe, folder: Path, rows: list[Clip], made: int, problems: Sequence[Problem]) -> Built:
+    """Labels, card and the list of what was left out."""
     import csv
     import io
 

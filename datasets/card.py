@@ -8,7 +8,7 @@ from facewitness import __version__
 from facewitness.datasets.factors import FACTORS
 from facewitness.datasets.footage import Problem
 from facewitness.datasets.labels import FAKE, PARQUET, REAL, SPLITS, Clip, digest
-from facewitness.datasets.recipe import Recipe
+from facewitness.datasets.recipe import BASELINES, Recipe
 from facewitness.errors import MissingPieceError
 from facewitness.files import sha256_file, to_json, write_text
 
@@ -90,6 +90,8 @@ def _meaning(method: str, clips: Sequence[Clip]) -> str:
     if method in FACTORS:
         degrees = sorted({c.degree for c in clips if c.method == method})
         return f"{FACTORS[method].meaning}; {', '.join(f'{d:g}' for d in degrees)} {FACTORS[method].unit}"
+    if method in BASELINES:
+        return f"an earlier way of reenacting ({BASELINES[method]}), driven by another person"
     taken = sorted({t for c in clips if c.method == method for t in c.taken})
     if method == "self_reenactment":
         return "the person's own performance, rendered from their other footage"

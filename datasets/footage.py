@@ -84,7 +84,7 @@ def _take(path: Path, person: str, rights: str, spec: FootageSpec) -> Take:
         return Take(
             path=path, person=person, rights=rights, kind="sample", sha256=path.stem, seconds=spec.seconds,
             frame_rate=25.0,
-            width=384, height=384, audio=False,
+            width=spec.size, height=spec.size, audio=False,
         )  # fmt: skip
     info = probe(path)
     return Take(
@@ -99,9 +99,9 @@ def _samples(spec: FootageSpec, recipe: Recipe, work: Path, make: bool) -> Itera
 
     for name in spec.samples:
         for take in range(spec.takes):
-            path = work / "samples" / f"{name}-{spec.seconds:g}s-{recipe.seed}-{take}.mp4"
+            path = work / "samples" / f"{name}-{spec.seconds:g}s-{spec.size}-{recipe.seed}-{take}.mp4"
             if make and not path.exists():
-                make_sample(name, path, seconds=spec.seconds, seed=recipe.seed * 1000 + take)
+                make_sample(name, path, seconds=spec.seconds, seed=recipe.seed * 1000 + take, size=spec.size)
             yield path, f"sample-{name}", spec.rights or RIGHTS
 
 

@@ -18,8 +18,8 @@ from facewitness.datasets.factors import FACTORS
 from facewitness.datasets.footage import Take
 from facewitness.datasets.labels import REAL, Clip
 from facewitness.datasets.plan import Job
-from facewitness.datasets.recipe import SELF_METHODS, TAKES, ClipSpec
-from facewitness.errors import FacewitnessError, MissingPieceError, UsageError
+from facewitness.datasets.recipe import BASELINES, SELF_METHODS, TAKES, ClipSpec
+from facewitness.errors import FacewitnessError, UsageError
 from facewitness.files import sha256_file
 from facewitness.generator.actor import Actor
 from facewitness.generator.performance import Performance
@@ -160,15 +160,13 @@ def wanted_performance(
         theirs = _at_rate(driver, studio.spec.seconds, job, stretch)
         result = _transferred(theirs, driver.performance, own, stretch, job)
         return within_reach(result, studio.actor)[0], theirs
-    return _edited(studio.actor, mine, job), mine
+    return _edited(mine, job), mine
 
 
-def _edited(actor: Actor, performance: Performance, job: Job) -> Performance:
-    try:
-        from facewitness.generator import editing
-    except ImportError as e:
-        raise MissingPieceError("edits are not there yet in this installation; leave [[edits]] out.") from e
-    return editing.apply_edits(performance, job.edits)
+def _edited(performance: Performance, job: Job) -> Performance:
+    from facewitness.generator.editing import apply_edits
+
+    return apply_edits(performance, job.edits)[0]
 
 
 def _at_rate(driver: Actor, seconds: float, job: Job, stretch: Stretch) -> Performance:
@@ -351,25 +349,54 @@ def _rendered(
     job: Job, studio: Studio, stretch: Stretch, performance: Performance, stack: ExitStack
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Frames and masks as the clip shows them, in the order of the performance."""
-    from facewitness.generator.shapes import shapes_of
-
     actor, square = studio.actor, studio.actor.square
-    wanted = square.shapes(shapes_of(performance))
     first, last = _changed(job, stretch)
     stored = actor.full_frames()
     stack.callback(stored.close)
     blank = np.zeros((*actor.frame_size[::-1], 3), np.uint8)
     white = np.full((square.size, square.size, 3), 255, np.float32)
-    for t, made in enumerate(studio.synthesiser.frames(wanted, allowed=_allowed(studio, stretch))):
-        if not first <= t < last:
+    make = _baseline if job.method in BASELINES else _ours
+    for t, (frame, alpha) in enumerate(make(job, studio, stretch, performance)):
+        if first <= t < last:
+            yield _shown(studio, frame), _shown(studio, square.paste(blank, white, alpha), mask=True)
+        else:
             yield _shown(studio, stored[stretch.first + t]), _shown(studio, blank, mask=True)
-            continue
-        one, two, mix = made.canvas
-        behind = stored[one]
-        if mix > 0 and two != one:
-            behind = np.asarray(cv2.addWeighted(behind, 1 - mix, stored[two], mix, 0), np.uint8)
-        mask = square.paste(blank, white, made.alpha)
-        yield _shown(studio, square.paste(behind, made.picture, made.alpha)), _shown(studio, mask, mask=True)
+
+
+def _ours(
+    job: Job, studio: Studio, stretch: Stretch, performance: Performance
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+    """Whole frames of the person giving ``performance``, and where in the square they are made (S, S) 0..1."""
+    from facewitness.generator.compose import at
+    from facewitness.generator.reenactment import render
+    from facewitness.generator.shapes import shapes_of
+
+    maker, allowed = studio.synthesiser, _allowed(studio, stretch)
+    wanted = studio.actor.square.shapes(shapes_of(performance))
+    choices = maker.plan(wanted, allowed=allowed)
+    for t, frame in enumerate(render(studio.actor, performance, allowed=allowed, synthesiser=maker)):
+        yield frame, maker.alpha(wanted.mesh[t], wanted.irises[t], at(choices, t)["canvas"][0])
+
+
+def _baseline(
+    job: Job, studio: Studio, stretch: Stretch, performance: Performance
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+    """The same by an earlier way of reenacting."""
+    from facewitness.generator import baselines
+    from facewitness.generator.shapes import shapes_of
+
+    maker, square = studio.synthesiser, studio.actor.square
+    wanted = square.shapes(shapes_of(performance))
+    canvas = baselines.nearest(maker, wanted)["canvas"]
+    picture = baselines.BASELINES[BASELINES[job.method]](maker, wanted)
+    stored = studio.actor.full_frames()
+    try:
+        for t in range(len(wanted)):
+            behind = int(canvas[t])
+            alpha = maker.alpha(wanted.mesh[t], wanted.irises[t], behind)
+            yield square.paste(stored[behind], picture(t), alpha), alpha
+    finally:
+        stored.close()
 
 
 def _allowed(studio: Studio, stretch: Stretch) -> NDArray[np.bool_]:

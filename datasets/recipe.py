@@ -22,6 +22,14 @@ TAKES: dict[str, tuple[str, ...]] = {
     "pose_only": ("head",),
 }
 """Methods that take something from another person, and what they take."""
+BASELINES = {
+    "baseline_copy": "copy nearest",
+    "baseline_texture": "mean texture",
+    "baseline_warp": "warp nearest",
+    "baseline_regions": "region",
+}
+"""Earlier ways of reenacting, driven by another person, and their names in generator/baselines.py."""
+TAKES |= dict.fromkeys(BASELINES, TAKES["reenactment"])
 SELF_METHODS = ("self_reenactment",)
 """The person's own performance, rendered from their other footage."""
 MAX_SIDE = 1024
@@ -41,6 +49,8 @@ class FootageSpec:
     """Read ``folder`` as this layout (``ffpp``, ``celebdf``, ``dfdc`` ...) and take its real clips."""
     samples: tuple[str, ...] = ()
     """Names of sample actors."""
+    size: int = 384
+    """Side of a sample clip in pixels."""
     seconds: float = 12.0
     """Length of each sample clip."""
     takes: int = 1
@@ -94,8 +104,7 @@ class MethodSpec:
     """One way of making fakes, over all stretches."""
 
     name: str
-    """``reenactment``, ``expression_only``, ``gaze_only``, ``lids_only``, ``mouth_only``, ``pose_only``,
-    ``self_reenactment``."""
+    """One of ``TAKES`` or ``SELF_METHODS``."""
     each: int = 1
     """Fakes of each stretch, with different drivers."""
     mode: str = "relative"
@@ -215,6 +224,7 @@ def _check(recipe: Recipe, where: str) -> None:
     """What types cannot say."""
     from facewitness.datasets.layouts import LAYOUTS
     from facewitness.datasets.samples import SAMPLES
+    from facewitness.generator.editing import EDITS
 
     def need(holds: bool, text: str) -> None:
         if not holds:
@@ -231,6 +241,7 @@ def _check(recipe: Recipe, where: str) -> None:
         need(spec.kind in ("filmed", "sample"), f"{here}: kind is filmed or sample, not {spec.kind!r}.")
         for name in spec.samples:
             need(name in SAMPLES, f"{here}: there is no sample actor {name!r}; {_near(name, SAMPLES)}")
+        need(256 <= spec.size <= MAX_SIDE, f"{here}: size lies in 256..{MAX_SIDE}.")
         need(not spec.layout or spec.layout in LAYOUTS, f"{here}: there is no layout {spec.layout!r}; "
              f"{_near(spec.layout, LAYOUTS)}")  # fmt: skip
     for method in recipe.methods:
@@ -239,6 +250,10 @@ def _check(recipe: Recipe, where: str) -> None:
         need(method.mode in ("relative", "absolute"), f"mode is relative or absolute, not {method.mode!r}.")
         need(0 < method.segment <= 1, f"the segment of {method.name} must lie in 0..1.")
         need(method.segment == 1 or method.name in SELF_METHODS, f"{method.name} cannot be limited to a segment.")
+    for edit in recipe.edits:
+        known_edits = [e.name for e in EDITS]
+        for name in edit.set:
+            need(name in known_edits, f"there is no edit {name!r}; {_near(name, known_edits)}")
     for factor in recipe.factors:
         need(factor.name in FACTORS, f"there is no factor {factor.name!r}; {_near(factor.name, FACTORS)}")
         low, high = FACTORS[factor.name].range

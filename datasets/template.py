@@ -46,6 +46,7 @@ def template_recipe() -> str:
     lines.append(
         '\n[[methods]]\nname = "self_reenactment"\nsegment = 0.4  # only the middle of the clip is manipulated\n'
     )
+    lines.append("\n[[edits]]\nset = { smile = 0.5 }\n")
     for factor in FACTORS.values():
         degrees = ", ".join(f"{d:g}" for d in factor.degrees)
         lines.append(

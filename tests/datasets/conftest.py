@@ -18,14 +18,14 @@ name = "tiny"
 seed = 3
 [[footage]]
 samples = ["amber", "birch"]
-seconds = 6.0
+seconds = 5.2
+size = 256
 [actors]
 minutes = 0.02
 size = 128
 [clips]
 seconds = 1.0
 each = 1
-reals = 1
 size = 128
 crf = [23]
 [[methods]]
@@ -33,6 +33,11 @@ name = "reenactment"
 [[methods]]
 name = "self_reenactment"
 segment = 0.5
+[[methods]]
+name = "baseline_warp"
+[[edits]]
+name = "smile"
+set = { smile = 0.5 }
 [[factors]]
 name = "gaze_frozen"
 degrees = [1.0]

@@ -20,6 +20,8 @@ from facewitness.media import probe, read_frames
 
 from .conftest import write_video
 
+pytestmark = pytest.mark.timeout(900)  # a shared machine may be slow
+
 
 def kinds(folder: Path, **options) -> set[str]:
     return {f.kind for f in check_dataset(folder, **options).findings}
@@ -31,7 +33,9 @@ def test_a_built_set_proves_itself(built: Path):
     clips = read_labels(built)
     assert result.manifests == {"trusted": len(clips)}
     assert {c.label for c in clips} == {"real", "fake"}
-    assert {c.method for c in clips} == {"", "reenactment", "self_reenactment", "gaze_frozen", "frames_repeated"}
+    assert {c.method for c in clips} == {
+        "", "reenactment", "self_reenactment", "baseline_warp", "smile", "gaze_frozen", "frames_repeated",
+    }  # fmt: skip
     for clip in clips:
         info = probe(built / clip.path)
         assert (info.width, info.height, info.frames, float(info.frame_rate)) == (128, 128, clip.frames, clip.fps)
@@ -155,6 +159,23 @@ def test_unfit_footage_is_a_row_with_its_reason(tmp_path: Path):
     assert sorted(Path(p.what).name for p in problems) == ["p2_broken.mp4", "p3_empty.mp4"]
     with pytest.raises(FacewitnessError, match="no face"):
         _train(takes[0], tmp_path / "actor", recipe.actors, 0)
+
+
+def test_what_was_made_before_an_interruption_is_a_dataset(built: Path, monkeypatch: pytest.MonkeyPatch):
+    from facewitness.datasets import build
+
+    before = read_labels(built)
+    (built / before[0].path).unlink()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "_make_clips", interrupted)
+    monkeypatch.setattr(build, "_make_actors", lambda recipe, plan, jobs, *_: ({j.person: built for j in jobs}, []))
+    with pytest.raises(KeyboardInterrupt):
+        build_dataset(load_recipe(built.parent / "recipe.toml"), built)
+    assert {c.clip_id for c in read_labels(built)} == {c.clip_id for c in before[1:]}
+    assert check_dataset(built, manifests=False, footage=False).ok
 
 
 def test_two_builds_do_not_share_a_folder(built: Path):

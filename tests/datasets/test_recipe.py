@@ -28,6 +28,7 @@ def load(tmp_path: Path, text: str):
         (GOOD + '[[factors]]\nname = "gaze_froze"', "did you mean 'gaze_frozen'"),
         (GOOD + '[[factors]]\nname = "gaze_frozen"\ndegrees = [4]', "takes 0 to 1"),
         (GOOD + '[[methods]]\nname = "gaze_only"\nsegment = 0.5', "cannot be limited"),
+        (GOOD + "[[edits]]\nset = { smil = 1 }", "did you mean 'smile'"),
         (GOOD + "[clips]\nsize = 3", "even number"),
         (GOOD + '[clips]\nseconds = "long"', "must be a number"),
         (GOOD + "[clips]\ncrf = [99]", "0 to 51"),
