@@ -17,7 +17,7 @@ REACH_CM = {"mouth": (0.2, 1.7), "right_eye": (0.25, 0.9), "left_eye": (0.25, 0.
 """Distance from lips or lids at which a region begins to give way to the canvas, and at which it is gone."""
 
 
-IRIS_DEAD, IRIS_MOST = 0.04, 0.18
+IRIS_DEAD, IRIS_MOST = 0.02, 0.3
 """In widths of the eye: a smaller misplacement of the iris is noise and left alone; more than so much is never
 mended."""
 

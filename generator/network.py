@@ -2,6 +2,7 @@
 discriminators."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -14,6 +15,7 @@ BASES = 2
 INPUTS = 3 * BASES + CHANNELS - 3 + 3
 """Channels of one frame: base 3, conditioning 9 (its first three are the second picture), base of the frame before
 3."""
+START = Path(__file__).with_name("start.safetensors")
 BOUND = 0.35
 """The refiner moves a value by at most this much of the full range."""
 
@@ -59,7 +61,9 @@ class Refiner(nn.Module):
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Unclamped picture (B, 3, S, S) and the share of the textured mesh in it (B, 1, S, S)."""
-        base, render, face = x[:, :3], x[:, 3:6], x[:, 8:9]
+        base, render = x[:, :3], x[:, 3:6]
+        # the texture is a mean over time: in the eyes and the mouth it would hold gaze and teeth back
+        face = x[:, 8:9] * (1 - torch.maximum(x[:, 9:10], x[:, 11:12]))
         e0 = self.enter(self.stem(x * 2 - 1))
         e1 = self.mid1(self.down1(e0))
         e2 = self.mid2(self.down2(e1))
@@ -69,6 +73,18 @@ class Refiner(nn.Module):
         share = torch.sigmoid(out[:, 3:4]) * face
         picture = base + share * (render - base) + BOUND * torch.tanh(out[:, :3])
         return picture, share
+
+
+def started() -> Refiner:
+    """A refiner that has already learnt, from synthetic sample footage alone, what warps and fades do to a picture.
+
+    Its weights lie beside this file; ``bench/refiner_start.py`` makes them.
+    """
+    from safetensors.torch import load_file
+
+    network = Refiner()
+    network.load_state_dict({name: values.float() for name, values in load_file(START).items()})
+    return network
 
 
 class PaperNetwork(nn.Module):

@@ -83,7 +83,7 @@ def vertex_normals(vertices: ArrayLike, triangles: ArrayLike) -> NDArray[np.floa
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
-@njit(cache=True, fastmath={"contract", "arcp", "nsz"})
+@njit(cache=True, nogil=True, fastmath={"contract", "arcp", "nsz"})
 def _fill(vertices, triangles, index, weights, depth, cull_back):  # pragma: no cover - compiled
     height, width = index.shape
     for t in range(triangles.shape[0]):
@@ -117,7 +117,7 @@ def _fill(vertices, triangles, index, weights, depth, cull_back):  # pragma: no 
                     weights[y, x, 2] = w2
 
 
-@njit(cache=True, fastmath={"contract", "arcp", "nsz"})
+@njit(cache=True, nogil=True, fastmath={"contract", "arcp", "nsz"})
 def _interpolate(index, weights, triangles, values):  # pragma: no cover - compiled
     height, width = index.shape
     channels = values.shape[1]
@@ -135,7 +135,7 @@ def _interpolate(index, weights, triangles, values):  # pragma: no cover - compi
     return out
 
 
-@njit(cache=True, fastmath={"contract", "arcp", "nsz"})
+@njit(cache=True, nogil=True, fastmath={"contract", "arcp", "nsz"})
 def _sample(texture, uv):  # pragma: no cover - compiled
     rows, columns, channels = texture.shape
     height, width = uv.shape[0], uv.shape[1]

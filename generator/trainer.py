@@ -19,7 +19,7 @@ from facewitness.faces import landmarks as lm
 from facewitness.files import whole_file
 from facewitness.generator.compose import Composer, at
 from facewitness.generator.condition import conditioning
-from facewitness.generator.network import INPUTS, PatchDiscriminator, Refiner
+from facewitness.generator.network import INPUTS, PatchDiscriminator, Refiner, started
 from facewitness.generator.retrieve import plan
 from facewitness.generator.shapes import Shapes
 
@@ -124,7 +124,7 @@ class Trainer:
 
     def __init__(
         self, material: Material, *, seconds: float, seed: int = 0, device: str = "cpu",
-        settings: TrainSettings | None = None, checkpoint: Path | None = None,
+        settings: TrainSettings | None = None, checkpoint: Path | None = None, fresh: bool = False,
     ):  # fmt: skip
         self.settings = settings or TrainSettings()
         self.material, self.seconds, self.device = material, seconds, torch.device(device)
@@ -133,7 +133,7 @@ class Trainer:
         self.rng = np.random.default_rng(seed)
         clips = np.arange(len(material.given))
         self.training = clips[clips % VALIDATE_EVERY != VALIDATE_EVERY - 1]
-        self.network = Refiner().to(self.device)
+        self.network = (Refiner() if fresh else started()).to(self.device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.frame_critic = PatchDiscriminator(3).to(self.device)
         self.clip_critic = PatchDiscriminator(3 * CLIP).to(self.device)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from facewitness import __version__
-from facewitness.errors import UsageError
+from facewitness.errors import MissingPieceError, UsageError
 from facewitness.files import whole_file
 from facewitness.generator import actor as actors
 from facewitness.generator.actor import FILES, Actor, load_actor
@@ -21,7 +21,7 @@ from facewitness.generator.condition import mean_texture
 from facewitness.generator.evaluate import choose_finish, held_out_figures, preview
 from facewitness.generator.footage import Footage, prepare
 from facewitness.generator.inference import as_function
-from facewitness.generator.network import NetworkSpec
+from facewitness.generator.network import NetworkSpec, started
 from facewitness.generator.trainer import Material, Trained, Trainer, TrainSettings, make_material, pick_device
 from facewitness.progress import Bar
 
@@ -33,7 +33,7 @@ MATERIAL_SHARE = 0.3
 CLOSING_SHARE, LEAST_CLOSING_S = 0.07, 4.0
 """Kept for judging and writing at the end: this share of all the time, and at least so many seconds."""
 LEAST_TRAINING_S = 2.0
-UNTRAINED = "too little time to train the network; the actor uses its footage alone."
+UNTRAINED = "too little time to train the network on this person; it is used as it starts."
 SQUARES_CRF, FRAMES_CRF = 8, 16
 
 
@@ -76,9 +76,9 @@ def train_actor(
             until=time.monotonic() + MATERIAL_SHARE * max(left, 0), rng=rng,
         )  # fmt: skip
         left = budget - (time.monotonic() - start) - closing
-        trained = _train(material, left, seed, where, out, bar) if left >= LEAST_TRAINING_S else None
+        trained = _train(material, left, seed, where, out, bar) if left >= LEAST_TRAINING_S else _untrained()
         card = _finish(footage, squares, texture, material, trained, holdout_from, out, start + budget - 1.0)
-    spec = asdict(NetworkSpec(preset=preset, size=footage.square.size)) if trained else None
+    spec = asdict(NetworkSpec(preset=preset, size=footage.square.size))
     card = {
         "name": name or Path(video).stem, "rights": rights, "made_by": f"facewitness {__version__}",
         "source": {"file": Path(video).name, "sha256": footage.sha256, "seconds": len(footage.kept) / rate},
@@ -88,7 +88,7 @@ def train_actor(
         "network": spec, "poses": poses_seen(footage), "notes": [*footage.notes, *card.pop("notes")], **card,
         "seconds": time.monotonic() - start,
     }  # fmt: skip
-    files = [f for f in FILES.values() if (out / f).is_file() and (trained or f != FILES["weights"])]
+    files = [f for f in FILES.values() if (out / f).is_file()]
     actors.save_card(out, card, files)
     (out / CHECKPOINT).unlink(missing_ok=True)
     return load_actor(out, check=False)
@@ -104,6 +104,10 @@ def _check(rights: str, minutes: float, size: int, preset: str) -> None:
         )
     if preset not in PRESETS:
         raise UsageError(f"there is no preset {preset!r}; choose {' or '.join(PRESETS)}.")
+    if preset == "paper":
+        raise MissingPieceError(
+            "the published network is here (generator/network.py) but its training is not yet; use --preset fast."
+        )
     if minutes <= 0:
         raise UsageError("--minutes must be positive.")
     if not 64 <= size <= 1024:
@@ -153,19 +157,22 @@ def _train(material: Material, seconds: float, seed: int, device: str, out: Path
     return trained
 
 
+def _untrained() -> Trained:
+    return Trained(network=started().eval(), steps=0, seconds=0.0, notes=[UNTRAINED])
+
+
 def _finish(
     footage: Footage, squares: NDArray[np.uint8], texture: NDArray[np.float32], material: Material,
-    trained: Trained | None, holdout_from: int, out: Path, until: float,
+    trained: Trained, holdout_from: int, out: Path, until: float,
 ) -> dict[str, Any]:  # fmt: skip
     """Choose how much of the network is used, measure on the part held out, write weights, texture and preview."""
     from safetensors.torch import save_file
 
-    refine = as_function(trained.network) if trained else None
+    refine = as_function(trained.network)
     finish = choose_finish(material, refine)
     actors.save_arrays(out / FILES["texture"], texture=texture.astype(np.float16))
-    if trained:
-        with whole_file(out / FILES["weights"]) as part:
-            save_file({k: v.contiguous() for k, v in trained.network.state_dict().items()}, part)
+    with whole_file(out / FILES["weights"]) as part:
+        save_file({k: v.contiguous() for k, v in trained.network.state_dict().items()}, part)
     figures, pairs = held_out_figures(
         squares, footage.shapes, texture, refine, finish, holdout_from=holdout_from, until=until
     )
@@ -174,8 +181,8 @@ def _finish(
         cv2.imwrite(str(part), np.ascontiguousarray(sheet[..., ::-1]))
     return {
         "finish": asdict(finish), "held_out": figures,
-        "training": {"steps": trained.steps, "seconds": trained.seconds} if trained else {"steps": 0, "seconds": 0.0},
-        "notes": trained.notes if trained else [UNTRAINED],
+        "training": {"steps": trained.steps, "seconds": trained.seconds},
+        "notes": trained.notes,
     }  # fmt: skip
 
 
