@@ -30,7 +30,8 @@ def card_of(model: Model) -> str:
         f"`inconclusive` from p = {c.doubt_:.3f} ({c.doubt_rate:.0%}); both from {c.real_clips_} held-out real clips",
         "",
     ]
-    for title, key in (("Data", "dataset"), ("Command and settings", "config"), ("Training", "training"), ("Cost", "cost")):
+    sections = ("Data", "dataset"), ("Command and settings", "config"), ("Training", "training"), ("Cost", "cost")
+    for title, key in sections:
         if key in notes:
             parts += [f"## {title}\n", *_lines(notes[key]), ""]
     if "fusion" in notes:

@@ -90,7 +90,7 @@ def cut_chip(
         part = cv2.resize(part, out, interpolation=cv2.INTER_AREA)
         pads = [round(p * scale) for p in pads]
     if any(pads):
-        part = cv2.copyMakeBorder(part, *pads, cv2.BORDER_REPLICATE)
+        part = np.pad(part, ((pads[0], pads[1]), (pads[2], pads[3]), (0, 0)), mode="edge")
     at = (xy - np.array([x0, y0]) + 0.5) * scale - 0.5
     return Chip(image=np.ascontiguousarray(part), mesh=at.astype(np.float32), scale=scale)
 

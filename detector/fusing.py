@@ -127,7 +127,7 @@ def held_out_scores(table: Table, *, folds: int = FOLDS) -> HeldOut:
     for fit, judge in GroupKFold(groups).split(table.values, table.labels, table.persons):
         fusion = new_fusion(table.columns).fit(table.values[fit], table.labels[fit], table.weights[fit])
         scores[judge] = fusion.decision_function(table.values[judge])
-        alone = new_fusion(np.array(table.columns)[looks])
+        alone = new_fusion([c for c, used in zip(table.columns, looks, strict=True) if used])
         alone.fit(table.values[fit][:, looks], table.labels[fit], table.weights[fit])
         eyes[judge] = alone.decision_function(table.values[judge][:, looks])
     return HeldOut(scores, eyes)
