@@ -301,14 +301,16 @@ class _Threads:
     """Finds out by trying whether a step is quicker on all processors or on one: on a busy machine, one often wins."""
 
     AGAIN_S = 45.0
-    TRIES = 3
+    TRIES = 2
 
     def __init__(self, most: int):
-        self.counts = sorted({1, most}, reverse=True)
+        self.most = most
         self.begin()
 
     def begin(self) -> None:
-        """Try all counts afresh."""
+        """Try all counts afresh; only one thread where others keep the machine busy, for then threads wait in vain."""
+        busy = os.getloadavg()[0] > 1.5 * self.most
+        self.counts = [1] if busy else sorted({1, self.most})
         self.took: dict[int, list[float]] = {n: [] for n in self.counts}
         self.decided_at: float | None = None
 
