@@ -57,7 +57,8 @@ class Clip:
     height: int = 0
     codec: str = ""
     crf: int = -1
-    """Quality of the encode; -1 where unknown."""
+    """Nominal quality of the encode; -1 where unknown. A built fake is encoded to the bit rate that its real clip
+    has there."""
     seed: int = 0
     actor_sha256: str = ""
     manifest_sha256: str = ""
