@@ -243,7 +243,7 @@ class Visit:
 
     def __init__(self, page, base: str):
         self.page, self.base, self.complaints, self.hosts = page, base, [], set()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(180_000)
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc or urlsplit(request.url).scheme))

@@ -1,5 +1,6 @@
 """Results are read from a store or from JSON, filtered in the store, and stay quick with many rows."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -9,19 +10,27 @@ from facewitness.dashboard import results
 from facewitness.detector.engine.store import open_store
 
 
-def test_a_demo_s_rows_become_results_once(demo_folder: Path):
-    store = results.store_of(demo_folder)
-    again = results.store_of(demo_folder)
+@pytest.fixture(scope="module")
+def untouched(demo_folder: Path, tmp_path_factory) -> Path:
+    """The demo as it was made, whatever other tests did in its folder."""
+    folder = tmp_path_factory.mktemp("untouched")
+    shutil.copy(demo_folder / "demo.json", folder)
+    return folder
+
+
+def test_a_demo_s_rows_become_results_once(untouched: Path):
+    store = results.store_of(untouched)
+    again = results.store_of(untouched)
     assert store is again and store.count() == 3
     assert results.counts(store) == {"manipulated": 1, "inconclusive": 1, "no_evidence": 1}
     assert {Path(p).name for p in results.table(store)[0]["path"]} == {"target.mp4", "driver.mp4", "reenactment.mp4"}
 
 
-def test_the_audit_of_a_row_is_found_by_content(demo_folder: Path):
-    store = results.store_of(demo_folder)
+def test_the_audit_of_a_row_is_found_by_content(untouched: Path):
+    store = results.store_of(untouched)
     row = next(r for r in store.rows() if r["path"].endswith("reenactment.mp4"))
-    assert results.audit_of(demo_folder, row)["state"] == "trusted"
-    assert results.audit_of(demo_folder, {**row, "sha256": "1" * 64}) is None
+    assert results.audit_of(untouched, row)["state"] == "trusted"
+    assert results.audit_of(untouched, {**row, "sha256": "1" * 64}) is None
 
 
 @pytest.fixture(scope="module")
