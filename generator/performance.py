@@ -55,7 +55,7 @@ class Performance:
     @property
     def times_s(self) -> NDArray[np.float64]:
         """(T,) presentation times in seconds."""
-        return self.pts * float(self.time_base)
+        return self.pts.astype(np.float64) * float(self.time_base)
 
     def __len__(self) -> int:
         """Number of frames."""
