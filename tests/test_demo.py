@@ -23,7 +23,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
 
 
 def test_footage_becomes_a_signed_reenactment_a_scan_and_a_report(told: tuple[Path, dict]) -> None:
-    out, story = told
+    _, story = told
     assert Path(story["actor"], "actor.json").is_file()
     assert story["verify"]["state"] == "trusted" and story["verify"]["ai"] == "generated"
     assert [Path(row["path"]).name for row in story["scan"]["rows"]] == ["target.mp4", "driver.mp4", "reenactment.mp4"]
