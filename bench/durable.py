@@ -139,8 +139,10 @@ def speed_(options: argparse.Namespace) -> dict[str, Any]:
 def lookup_(options: argparse.Namespace) -> dict[str, Any]:
     """A million stored seconds: processor time to find a row, a clip, and a clip whose crop must be guessed."""
     import faiss
+    from threadpoolctl import threadpool_limits
 
     faiss.omp_set_num_threads(1)
+    threadpool_limits(1)
     rng = np.random.default_rng(0)
     index, spread = FingerprintIndex(), natural_spread(options)
     for seq in range(1, options.rows // 60 + 1):
@@ -326,13 +328,16 @@ def random_crop(rng: np.random.Generator, frames: Frames, fps: float) -> Frames:
 def natural_spread(options: argparse.Namespace) -> np.ndarray:
     """How real rows scatter over the dimensions, so that synthetic ones crowd the index as real ones would."""
     rows = [fp.of_video(frames, frame_rate=fps).vectors for _, frames, fps in clips(options, 6, 12.0, side=128)]
-    return np.linalg.cholesky(np.cov(np.concatenate(rows).T.astype(float)) + 4 * np.eye(fp.DIMENSIONS))
+    covariance = np.cov(np.concatenate(rows).T.astype(float))
+    # few clips span few dimensions: half of their variance is spread over all of them
+    return np.linalg.cholesky(covariance / 2 + np.trace(covariance) / fp.DIMENSIONS / 2 * np.eye(fp.DIMENSIONS))
 
 
 def synthetic(rng: np.random.Generator, rows: int, spread: np.ndarray) -> np.ndarray:
-    """Rows of one made-up video: a scene of its own that wanders."""
+    """Rows of one made-up video: a scene of its own, and changes of its own in every row."""
     scene = rng.standard_normal(fp.DIMENSIONS)
-    walk = 0.9 * scene + 0.45 * rng.standard_normal((rows, fp.DIMENSIONS))
+    scene[fp.SPATIAL :] = 0
+    walk = scene + 0.5 * rng.standard_normal((rows, fp.DIMENSIONS))
     return fp.quantise(fp.unit(walk @ spread.T))
 
 

@@ -205,7 +205,7 @@ def _new_index(faiss: Any, vectors: NDArray[np.int8]) -> Any:
     index.cp.niter = 6
     index.nprobe = LISTS_VISITED
     rng = np.random.default_rng(0)
-    index.train(fp.unit(vectors[rng.choice(total, min(total, 30 * lists), replace=False)]))
+    index.train(fp.unit(vectors[rng.choice(total, min(total, 40 * lists), replace=False)]))
     return index
 
 
