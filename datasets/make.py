@@ -232,7 +232,8 @@ def _make_real(job: Job, studio: Studio, stretch: Stretch, path: Path, sound: Pa
     """Cut, watermark, encode and sign real footage; (SHA-256 of the file, of its manifest)."""
     from facewitness.files import whole_file
     from facewitness.provenance import fingerprint, ledger, watermark
-    from facewitness.provenance.manifest import TRANSCODED, Ingredient, ManifestSpec, SoftBinding
+    from facewitness.provenance.bindings import soft_bindings
+    from facewitness.provenance.manifest import TRANSCODED, Ingredient, ManifestSpec
     from facewitness.provenance.sign import readable_type, sign_file
 
     stored = studio.actor.full_frames()
@@ -251,11 +252,12 @@ def _make_real(job: Job, studio: Studio, stretch: Stretch, path: Path, sound: Pa
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
             encoded = Path(scratch) / "encoded.mp4"
             picture = _encode(frames(), encoded, stretch.rate, job.crf, payload, sound)
+            seen = fingerprint.of_video(encoded)
             spec = ManifestSpec(
                 kind=TRANSCODED,
                 title=path.name,
                 ingredients=(Ingredient(path=parent, title=studio.take.name, relationship="parentOf", role="footage"),),
-                soft_bindings=(SoftBinding(alg=watermark.ALGORITHM, value=payload.hex()),),
+                soft_bindings=soft_bindings(watermark=payload, fingerprint=seen),
                 thumbnail=picture,
                 description="real footage, cut and encoded again for a data set; nothing in it was generated",
                 assertions={REAL_ASSERTION: {"label": REAL, "target_id": job.person, "rights": studio.take.rights}},
@@ -267,7 +269,7 @@ def _make_real(job: Job, studio: Studio, stretch: Stretch, path: Path, sound: Pa
                 book.append(
                     ledger.Record(
                         kind="signed", name=path.name, sha256=digest, manifest_id=signed.manifest_id,
-                        manifest=signed.manifest, watermark=payload, fingerprint=fingerprint.of_video(encoded),
+                        manifest=signed.manifest, watermark=payload, fingerprint=seen,
                     )
                 )  # fmt: skip
     finally:

@@ -16,7 +16,6 @@ from facewitness.datasets.puppet.portrait import Look
 from facewitness.errors import UsageError
 
 RIGHTS = "Synthetic sample footage made by facewitness from two public-domain portraits; it shows no real person."
-METHOD = "sample footage"
 """What the label of a sample clip calls it."""
 DEFAULT_SIZE = 384
 MIN_SIZE, MAX_SIZE = 128, 1024
@@ -71,14 +70,15 @@ def make_sample(
     Raises UsageError for an unknown name or for values out of range.
     """
     from facewitness.generator import Label, publish
+    from facewitness.generator.publishing import SAMPLE_METHOD
 
     rate = Fraction(fps).limit_denominator(1001)
     width, height = _size(size)
     motion, frames = _frames(name, seconds, seed, rate, width, height)
     who = f"sample-{name}"
-    label = Label(method=METHOD, target_id=who, driver_id=who, seed=seed, rights=RIGHTS)
+    label = Label(method=SAMPLE_METHOD, target_id=who, driver_id=who, seed=seed, rights=RIGHTS)
     publish(
-        frames, Path(out), frame_rate=rate, label=label, crf=crf,
+        frames, Path(out), frame_rate=rate, label=label, crf=crf, digital_source_type="animated",
         description=f"sample footage of {name}, who does not exist",
     )  # fmt: skip
     if truth:

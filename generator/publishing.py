@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from facewitness.provenance.manifest import Ingredient
 
 SCHEMA = "facewitness.label/1"
-KINDS = ("ai-generated", "ai-edited")
+KINDS = ("ai-generated", "ai-edited", "animated")
+SAMPLE_METHOD = "sample footage"
+"""The one method that no trained model has a part in; it alone may be called animated."""
 THUMBNAIL_PX = 320
 
 
@@ -73,7 +75,7 @@ def publish(
     """Write generated frames as a labelled, watermarked, signed video with an entry in the ledger.
 
     ``frames`` are HxWx3 RGB uint8 of one size, in order, as many as there may be; ``pts`` are their times in ticks of
-    ``time_base`` (constant ``frame_rate`` where not given). ``digital_source_type`` is ``ai-generated`` or
+    ``time_base`` (constant ``frame_rate`` where not given). ``digital_source_type`` is ``animated`` (sample footage), ``ai-generated`` or
     ``ai-edited``
     (then an ingredient is the ``parentOf``). Raises UsageError for a label without rights or no frames,
     MissingPieceError
@@ -82,7 +84,8 @@ def publish(
     check_label(label, digital_source_type)
     try:
         from facewitness.provenance import fingerprint, ledger, watermark
-        from facewitness.provenance.manifest import ManifestSpec, SoftBinding
+        from facewitness.provenance.bindings import soft_bindings
+        from facewitness.provenance.manifest import ManifestSpec
         from facewitness.provenance.sign import sign_file
     except ImportError as e:
         raise MissingPieceError(
@@ -108,7 +111,7 @@ def publish(
             title=out.name,
             label=label,
             ingredients=tuple(ingredients),
-            soft_bindings=(SoftBinding(alg=watermark.ALGORITHM, value=payload.hex()),),
+            soft_bindings=soft_bindings(watermark=payload, fingerprint=print_),
             thumbnail=_thumbnail(picture),
             description=description or f"{label.method} of {label.target_id}",
         )
@@ -140,6 +143,8 @@ def check_label(label: Label, digital_source_type: str) -> None:
         raise UsageError(
             f"{digital_source_type!r} is not what a made video can be called; choose {' or '.join(KINDS)}."
         )
+    if digital_source_type == "animated" and label.method != SAMPLE_METHOD:
+        raise UsageError("only sample footage is called animated; what a model had a part in says so.")
 
 
 @contextlib.contextmanager

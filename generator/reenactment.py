@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,6 +20,9 @@ from facewitness.generator.publishing import Made, publish
 from facewitness.generator.shapes import shapes_of
 from facewitness.generator.synthesis import Synthesiser
 from facewitness.progress import track as progress_bar
+
+if TYPE_CHECKING:
+    from facewitness.provenance.manifest import Ingredient
 
 TAKE = ("head", "expression", "gaze", "lids")
 """What is taken from the driver where nothing else is asked."""
@@ -60,7 +64,7 @@ def reenact(
         frames = progress_bar(frames, f"making {out.name}", total=len(wanted))
     made = publish(
         frames, out, frame_rate=rate or Fraction(25), label=label, pts=wanted.pts.tolist(), time_base=wanted.time_base,
-        ingredients=_ingredients(path), audio_from=path,
+        ingredients=(*_ingredients(path), _target(actor)), audio_from=path,
         description=f"{actor.name} reenacted by facewitness" + (f", driven by {path.name}" if path else ""),
     )  # fmt: skip
     made = dataclasses.replace(made, notes=tuple(notes))
@@ -170,6 +174,13 @@ def side_by_side(driver: Path, made: Made, out: Path) -> Made:
         ingredients=(Ingredient(path=made.path, relationship="componentOf", role="reenactment"), *_ingredients(driver)),
         description="driver on the left, reenactment on the right",
     )  # fmt: skip
+
+
+def _target(actor: Actor) -> "Ingredient":
+    from facewitness.provenance.manifest import Ingredient
+
+    title = f"footage of {actor.name} {actor.card['source']['sha256'][:12]}"
+    return Ingredient(path=actor.path / FILES["frames"], title=title, relationship="inputTo", role="target")
 
 
 def _ingredients(driver: Path | None) -> tuple:

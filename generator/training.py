@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from facewitness import __version__
-from facewitness.errors import MissingPieceError, UsageError
+from facewitness.errors import FacewitnessError, MissingPieceError, UsageError
 from facewitness.files import whole_file
 from facewitness.generator import actor as actors
 from facewitness.generator.actor import FILES, Actor, load_actor
@@ -141,8 +141,24 @@ def _store(footage: Footage, out: Path) -> NDArray[np.uint8]:
                 done += 1
             if frame.index >= last:
                 break
+    _sign_copy(out / FILES["frames"], footage.video)
     save_performance(footage.performance, out / FILES["performance"])
     return squares
+
+
+def _sign_copy(frames: Path, video: Path) -> None:
+    """Sign the stored frames as a copy of the footage, whose own manifest is so kept for all that is made from them."""
+    from facewitness.provenance.manifest import TRANSCODED, Ingredient, ManifestSpec
+    from facewitness.provenance.sign import readable_type, sign_file
+
+    try:
+        readable_type(video)
+    except FacewitnessError:  # C2PA knows no such container; the card still holds the footage's hash
+        return
+    footage = Ingredient(path=video, relationship="parentOf", role="footage")
+    with whole_file(frames) as part:
+        spec = ManifestSpec(kind=TRANSCODED, ingredients=(footage,), description="footage an actor was trained on")
+        sign_file(frames, part, manifest=spec)
 
 
 def _train(material: Material, seconds: float, seed: int, device: str, out: Path, bar: Bar) -> Trained:

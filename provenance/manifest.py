@@ -20,6 +20,9 @@ KINDS = {"ai-generated": TRAINED, "ai-edited": COMPOSITE, "captured": CAPTURE}
 REPORT = "report"
 """A kind for what an analyst wrote about a file."""
 DATA_DRIVEN = SOURCE_TYPE + "dataDrivenMedia"
+ANIMATED = "animated"
+"""A kind for pictures that an algorithm drew without a trained model: sample footage."""
+ALGORITHMIC = SOURCE_TYPE + "algorithmicMedia"
 TRANSCODED = "transcoded"
 """A kind for footage that was cut, resized or encoded again and nothing else, such as the reals of a data set."""
 LABEL_ASSERTION = "org.facewitness.label"
@@ -85,7 +88,7 @@ class ManifestSpec:
 
     def __post_init__(self) -> None:
         """Refuse what would make a manifest that says something else than meant."""
-        if self.kind not in (*KINDS, REPORT, TRANSCODED):
+        if self.kind not in (*KINDS, REPORT, TRANSCODED, ANIMATED):
             raise UsageError(f"{self.kind!r} is no kind of content; choose one of {', '.join(KINDS)}.")
         if self.training is not None and self.training not in TRAINING_USES:
             raise UsageError(f"{self.training!r} says nothing of training; choose one of {', '.join(TRAINING_USES)}.")
@@ -149,6 +152,9 @@ def _assertions(spec: ManifestSpec) -> list[dict[str, Any]]:
     return made
 
 
+_CREATED = {**KINDS, ANIMATED: ALGORITHMIC}
+
+
 def _actions(spec: ManifestSpec) -> list[dict[str, Any]]:
     named = list(zip(ingredient_labels(spec), spec.ingredients, strict=True))
     inputs = [label for label, i in named if i.relationship != "parentOf"]
@@ -162,7 +168,7 @@ def _actions(spec: ManifestSpec) -> list[dict[str, Any]]:
     if not main["parameters"]:
         del main["parameters"]
     if not parents:
-        return [{"action": "c2pa.created", "digitalSourceType": KINDS.get(spec.kind, DATA_DRIVEN), **main}]
+        return [{"action": "c2pa.created", "digitalSourceType": _CREATED.get(spec.kind, DATA_DRIVEN), **main}]
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": parents}}
     if spec.kind == TRANSCODED:
         return [opened, {"action": "c2pa.transcoded", **main}]

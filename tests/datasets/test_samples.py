@@ -51,7 +51,7 @@ def test_a_sample_is_a_made_video_and_says_so(tmp_path: Path):
 
     path = make_sample("dune", tmp_path / "a.mp4", seconds=1, seed=1, size=128)
     audit = verify_file(path)
-    assert audit.state == "trusted" and audit.ai == "generated"
+    assert audit.state == "trusted" and audit.ai == "none"
     assert audit.label and audit.label["method"] == "sample footage" and "no real person" in audit.label["rights"]
 
 
