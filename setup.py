@@ -1,4 +1,4 @@
-"""Maps the top-level folders into the one import namespace ``facewitness`` (a top-level ``datasets`` would shadow Hugging Face's)."""
+"""Maps the top-level folders into the one namespace ``facewitness``: a ``datasets`` would shadow Hugging Face's."""
 
 from setuptools import find_packages, setup
 

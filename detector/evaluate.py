@@ -3,7 +3,7 @@ and factor."""
 
 import csv
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def evaluate(
     clips: Sequence[Clip],
     scores: Sequence[Scores],
     *,
-    factors: dict[str, Sequence[str]] | None = None,
+    factors: Mapping[str, Sequence[str]] | None = None,
     draws: int = DRAWS,
 ) -> dict[str, Any]:
     """Everything the table shows: per detector metrics with intervals by person, per method and factor; DeLong tests;

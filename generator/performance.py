@@ -1,4 +1,7 @@
-"""The parameters of a clip over time. Pure functions recombine (``take=``) and edit performances; see recombine.py and edit.py."""
+"""The parameters of a clip over time.
+
+Pure functions recombine performances (``take=``, recombine.py) and edit them (editing.py).
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,11 +24,11 @@ class Identity:
     """What stays the same of one person: neutral shape, eyeballs, and the personal ranges that transfer needs."""
 
     neutral: NDArray[np.float32]
-    """(468, 3) neutral mesh in centimetres, head frame: origin between the eyeballs, x right in the picture, y down, z away."""
+    """(468, 3) neutral mesh, centimetres, head frame: origin between the eyeballs, x right, y down, z away."""
     eyeballs: NDArray[np.float32]
     """(2, 4) centre x, y, z and radius of the person's right and left eyeball, centimetres, head frame."""
     ranges: dict[str, tuple[float, float]]
-    """Personal range (5th, 95th percentile) of each calibrated quantity: ``lids_right``, ``lids_left``, ``mouth``, ``gaze_yaw`` ..."""
+    """Personal range (5th, 95th percentile) of each calibrated quantity: ``lids_right``, ``mouth``, ``gaze_yaw`` ..."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ class Performance:
     lids: NDArray[np.float32]
     """(T, 2) closure of the person's right and left eye, 0 open to 1 closed."""
     gaze: NDArray[np.float32]
-    """(T, 2, 2) yaw (positive: to the right of the picture) and pitch (positive: down) of each eye in the head frame, radians."""
+    """(T, 2, 2) yaw (positive: right in the picture) and pitch (positive: down) of each eye, head frame, radians."""
     confidence: NDArray[np.float32]
     """(T,) 0..1; 0 is a gap that was filled in by interpolation."""
     identity: Identity

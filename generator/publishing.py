@@ -75,9 +75,9 @@ def publish(
     """Write generated frames as a labelled, watermarked, signed video with an entry in the ledger.
 
     ``frames`` are HxWx3 RGB uint8 of one size, in order, as many as there may be; ``pts`` are their times in ticks of
-    ``time_base`` (constant ``frame_rate`` where not given). ``digital_source_type`` is ``animated`` (sample footage), ``ai-generated`` or
-    ``ai-edited``
-    (then an ingredient is the ``parentOf``). Raises UsageError for a label without rights or no frames,
+    ``time_base`` (constant ``frame_rate`` where not given). ``digital_source_type`` is ``ai-generated``,
+    ``ai-edited`` (then an ingredient is the ``parentOf``) or, for sample footage alone, ``animated``.
+    Raises UsageError for a label without rights or no frames,
     MissingPieceError
     where a part of the provenance room is not there; then nothing is left under the final name.
     """

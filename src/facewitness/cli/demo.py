@@ -132,7 +132,7 @@ def _from_clips(folder: Path, target: str | None, driver: str | None) -> dict[st
         except FacewitnessError as e:
             print(f"  left out: {e}", file=sys.stderr)
     longest = sorted(durations, key=lambda p: -durations[p])
-    chosen = {}
+    chosen: dict[str, Path] = {}
     for role, name in (("target", target), ("driver", driver)):
         if name and not (folder / name).is_file():
             raise UnreadableInputError(f"there is no {name} in {folder}; --{role} names a file of that folder.")
