@@ -1,7 +1,8 @@
 """The one way from generated frames to a file: watermarked, encoded, fingerprinted, signed, labelled, written in
 the ledger.
 
-There is no switch that leaves any of it out. What is made here can be recognised as made.
+There is no switch that leaves any of it out. What is made here can be recognised as made. An outside watermark
+(``FACEWITNESS_WATERMARK=trustmark``) comes beside our own, never instead of it.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ from facewitness.generator.label import Label
 
 if TYPE_CHECKING:
     from facewitness.provenance.manifest import Ingredient
+    from facewitness.provenance.trustmark import Coder
 
 SCHEMA = "facewitness.label/1"
 KINDS = ("ai-generated", "ai-edited", "animated")
@@ -77,13 +79,12 @@ def publish(
     ``frames`` are HxWx3 RGB uint8 of one size, in order, as many as there may be; ``pts`` are their times in ticks of
     ``time_base`` (constant ``frame_rate`` where not given). ``digital_source_type`` is ``ai-generated``,
     ``ai-edited`` (then an ingredient is the ``parentOf``) or, for sample footage alone, ``animated``.
-    Raises UsageError for a label without rights or no frames,
-    MissingPieceError
-    where a part of the provenance room is not there; then nothing is left under the final name.
+    Raises UsageError for a label without rights or no frames, MissingPieceError where a part of the provenance room,
+    or an outside watermark that was chosen, is not there; then nothing is left under the final name.
     """
     check_label(label, digital_source_type)
     try:
-        from facewitness.provenance import fingerprint, ledger, watermark
+        from facewitness.provenance import fingerprint, ledger, trustmark, watermark
         from facewitness.provenance.bindings import soft_bindings
         from facewitness.provenance.manifest import ManifestSpec
         from facewitness.provenance.sign import sign_file
@@ -93,6 +94,7 @@ def publish(
             "install facewitness with all its dependencies."
         ) from e
     label = label if label.generator_version else dataclasses.replace(label, generator_version=__version__)
+    outside = trustmark.chosen()
     payload = watermark.new_payload()
     with ledger.Ledger() as book, whole_file(out) as signed_part, _unsigned(out) as encoded:
         count, seconds, picture = _encode(
@@ -104,14 +106,18 @@ def publish(
             time_base=time_base,
             audio_from=audio_from,
             crf=crf,
+            outside=outside,
         )
         print_ = fingerprint.of_video(encoded)
+        bindings = soft_bindings(watermark=payload, fingerprint=print_)
+        if outside:
+            bindings += (trustmark.soft_binding(payload, watermark.installation_key()),)
         spec = ManifestSpec(
             kind=digital_source_type,
             title=out.name,
             label=label,
             ingredients=tuple(ingredients),
-            soft_bindings=soft_bindings(watermark=payload, fingerprint=print_),
+            soft_bindings=bindings,
             thumbnail=_thumbnail(picture),
             description=description or f"{label.method} of {label.target_id}",
         )
@@ -159,10 +165,11 @@ def _unsigned(out: Path) -> Iterator[Path]:
 
 def _encode(
     frames: Iterable[NDArray[np.uint8]], path: Path, payload: bytes, *, frame_rate: Fraction, pts: Iterable[int] | None,
-    time_base: Fraction | None, audio_from: Path | None, crf: int,
+    time_base: Fraction | None, audio_from: Path | None, crf: int, outside: "Coder | None" = None,
 ) -> tuple[int, float, NDArray[np.uint8]]:  # fmt: skip
     """Watermark and encode; the number of frames, the seconds they last, and a picture from the beginning."""
     from facewitness.media import VideoWriter
+    from facewitness.provenance import trustmark
     from facewitness.provenance.watermark import Embedder, installation_key
 
     stream = iter(frames)
@@ -170,7 +177,9 @@ def _encode(
     if first is None:
         raise UsageError("there is no frame to write; the driver shows no usable face.")
     height, width = first.shape[:2]
-    embedder = Embedder(payload, installation_key(), width=width, height=height, frame_rate=frame_rate)
+    key = installation_key()
+    embedder = Embedder(payload, key, width=width, height=height, frame_rate=frame_rate)
+    bits = trustmark.pack(payload, key)
     times = None if pts is None else iter(pts)
     base = time_base or 1 / frame_rate
     with VideoWriter(
@@ -188,7 +197,8 @@ def _encode(
             at = None if times is None else next(times)
             start = at if start is None else start
             time_s = None if at is None or start is None else float((at - start) * base)
-            video.write(embedder.embed(image, time_s), at)
+            marked = trustmark.embed(image, outside, bits) if outside else image
+            video.write(embedder.embed(marked, time_s), at)
         return video.frames, video.duration_s, first
 
 

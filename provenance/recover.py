@@ -1,5 +1,5 @@
-"""Finding the manifest of a file that lost it: by the watermark, else by the fingerprint. What is found is a possible
-match, never proof."""
+"""Finding the manifest of a file that lost it: by the watermark (ours, then TrustMark where it is chosen), else by
+the fingerprint. What is found is a possible match, never proof."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 
 from facewitness.errors import MissingPieceError, UnreadableInputError
 from facewitness.provenance import fingerprint as fp
+from facewitness.provenance import trustmark
 from facewitness.provenance import watermark as wm
 from facewitness.provenance.fingerprint_search import FingerprintMatch
 from facewitness.provenance.ledger import Ledger, LedgerEntry
@@ -24,7 +25,8 @@ class Recovery:
     match: str
     """``watermark`` or ``fingerprint``."""
     distance: float
-    """Watermark: share of coded bits that arrived wrong. Fingerprint: 1 - similarity. Both 0 where nothing was lost."""
+    """Watermark: share of coded bits that arrived wrong (TrustMark: of frames that did not say so).
+    Fingerprint: 1 - similarity. Both 0 where nothing was lost."""
     entry: LedgerEntry
     offset_s: float | None = None
     """Fingerprint: where in the recorded video the file begins, seconds."""
@@ -67,9 +69,14 @@ def recover(path: Path, ledger: Ledger, *, key: bytes | None = None) -> dict[str
 
 def recoveries(path: Path, ledger: Ledger, *, key: bytes | None = None, limit: int = 5) -> list[Recovery]:
     """All possible matches of a file: the one its watermark names, or those its fingerprint comes near, best first."""
-    match = wm.detect(path, key or wm.installation_key(), seconds=LOOKED_AT_S)
+    key = key or wm.installation_key()
+    match = wm.detect(path, key, seconds=LOOKED_AT_S)
     if match and (entry := ledger.find_by_watermark(match.payload)):
         return [Recovery(match="watermark", distance=match.distance, entry=entry, mirrored=match.mirrored)]
+    if coder := trustmark.chosen():
+        outside = trustmark.detect(path, key, coder, seconds=LOOKED_AT_S)
+        if outside and (entry := ledger.find_by_watermark(outside.payload)):
+            return [Recovery(match="watermark", distance=outside.distance, entry=entry)]
     found = by_fingerprint(fp.sketch_of(path, end_s=LOOKED_AT_S), ledger, limit=limit)
     return found or _by_face(path, ledger, limit)
 
