@@ -8,12 +8,13 @@ whole, then the first 4 bits of its keyed check. Every frame is marked; a reader
 
 False readings: TrustMark has no key, so anyone can read a payload and write it elsewhere. The keyed 4 bits stop 15 in
 16 strangers' marks and no attacker. Of 3,000 random words the package's decoder took 8 for BCH_4 and the keyed bits
-let one through; like frames may err alike. So two frames must agree and the ledger must know the payload. What is found is a possible match, as with every soft binding.
+let one through; like frames may err alike. So two frames must agree and the ledger must know the payload. What is
+found is a possible match, as with every soft binding.
 
 Not run with the published weights in development: they could not be fetched there. Calls, schemes and file names were
 read in the source of trustmark 0.9.2, and its error correction gave our bits back with 4 wrong (100 words tried);
-the rest is tested with a stand-in for the network. Robustness,
-picture quality and speed are therefore the authors' to state, not ours; expect two networks' time for each frame.
+the rest is tested with a stand-in for the network. Robustness, picture quality and speed are therefore the authors'
+to state, not ours; expect one network's time for each frame made and for each frame read.
 """
 
 import contextlib
