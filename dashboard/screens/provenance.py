@@ -61,6 +61,8 @@ def drop() -> None:
         second = right.toggle(
             "Ask a second validator", help="An independent implementation; disagreement is a finding."
         )
+    if pressed and not files:
+        st.warning("No file has arrived yet; choose one and wait until its upload is complete.")
     if not pressed or not files:
         return
     from facewitness.provenance import default_policy, verify_file

@@ -36,6 +36,8 @@ def drop() -> None:
     with st.form("drop", clear_on_submit=True, border=False):
         files = st.file_uploader("Clips to scan", type=list(uploads.VIDEO), accept_multiple_files=True)
         pressed = st.form_submit_button("Scan", type="primary")
+    if pressed and not files:
+        st.warning("No file has arrived yet; choose one and wait until its upload is complete.")
     if not pressed or not files:
         return
     from facewitness.detector.engine.scan import scan_paths

@@ -243,7 +243,7 @@ class Visit:
 
     def __init__(self, page, base: str):
         self.page, self.base, self.complaints, self.hosts = page, base, [], set()
-        page.set_default_timeout(180_000)
+        page.set_default_timeout(90_000)
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc or urlsplit(request.url).scheme))
@@ -257,6 +257,14 @@ class Visit:
         self.page.goto(f"{self.base}/{path}")
         self.page.wait_for_selector(wait)
         return self.page
+
+    def upload(self, path: Path) -> None:
+        """Choose a file in the page's first uploader and wait, as a person does, until it has arrived."""
+        uploader = self.page.locator("input[type=file] >> nth=0")
+        with self.page.expect_response(lambda r: "upload_file" in r.url and r.request.method == "PUT"):
+            uploader.set_input_files(str(path))
+        self.page.get_by_text(path.name).first.wait_for()
+        self.page.wait_for_timeout(500)
 
     def playing(self):
         """The players of the page, once every video can be played."""
@@ -347,9 +355,12 @@ def empty_dashboard(tmp_path_factory: pytest.TempPathFactory):
             context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Debian's (or any other) Chromium that plays H.264; the tests that need it skip where there is none."""
+    """Debian's (or any other) Chromium that plays H.264; the tests that need it skip where there is none.
+
+    Not for the session: Playwright's loop would go on running in the main thread, where other rooms run theirs.
+    """
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     found = os.environ.get("FACEWITNESS_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if not found:

@@ -75,7 +75,7 @@ def test_text_from_a_row_and_a_manifest_stays_text(visit, hostile: str):
 
 def test_a_verified_upload_shows_its_hostile_title_as_text(visit, signed_clip):
     page = visit.open("provenance")
-    page.set_input_files("input[type=file] >> nth=0", str(signed_clip))
+    visit.upload(signed_clip)
     page.get_by_role("button", name="Verify").click()
     page.get_by_text("<script>document.title").first.wait_for()
     assert page.get_by_text("\\u202e").count() >= 1, "a mark that turns the direction of text is written out"
@@ -118,7 +118,7 @@ def test_only_what_a_page_asked_for_is_served(visit, dashboard_url: str):
 
 def test_an_upload_yields_a_verdict(visit, demo_folder):
     page = visit.open("scan")
-    page.set_input_files("input[type=file] >> nth=0", str(demo_folder / "driver.mp4"))
+    visit.upload(demo_folder / "driver.mp4")
     page.get_by_role("button", name="Scan", exact=True).click()
     page.get_by_text("1 scanned").wait_for()
     line = page.get_by_test_id("stText").first.inner_text()

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 @pytest.fixture
 def scanner(monkeypatch: pytest.MonkeyPatch) -> Scanner:
     """The stand-in, which worker processes find on their import path."""
-    monkeypatch.setenv("PYTHONPATH", f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep if "PYTHONPATH" in os.environ else None)
     return Scanner(function="standin:scan", model_id="standin", model_sha256="0" * 64)
 
 

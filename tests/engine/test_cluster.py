@@ -19,13 +19,15 @@ def cluster():
     import ray
     from ray.cluster_utils import Cluster
 
-    os.environ["PYTHONPATH"] = f"{Path(__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    patch = pytest.MonkeyPatch()
+    patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep if "PYTHONPATH" in os.environ else None)
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 100 << 20})
     made.extra_nodes = [made.add_node(num_cpus=1, object_store_memory=100 << 20) for _ in range(2)]
     ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
     yield made
     ray.shutdown()
     made.shutdown()
+    patch.undo()
 
 
 def scan(folder, out, scanner, **options):
