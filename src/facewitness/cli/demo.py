@@ -58,16 +58,16 @@ def _tell(footage: dict[str, Path], out: Path, rights: str, minutes: float) -> d
     from facewitness.detector import scan_file
     from facewitness.faces import save_tracks, track_video
     from facewitness.files import plain
-    from facewitness.generator import load_actor, reenact, train_actor
+    from facewitness.generator import reenact, train_actor
     from facewitness.generator.reconstruct import reconstruct
     from facewitness.provenance import verify_file
 
     out.mkdir(parents=True, exist_ok=True)
-    actor_dir, made = out / "actor", out / "reenactment.mp4"
-    _step(f"training an actor from {footage['target'].name} for {minutes:g} minutes",
-          train_actor, footage["target"], actor_dir, rights=rights, minutes=minutes)  # fmt: skip
+    made = out / "reenactment.mp4"
+    actor = _step(f"training an actor from {footage['target'].name} for {minutes:g} minutes",
+          train_actor, footage["target"], out / "actor", rights=rights, minutes=minutes)  # fmt: skip
     _step(f"reenacting it from {footage['driver'].name}",
-          reenact, load_actor(actor_dir), footage["driver"], made, driver_rights=rights)  # fmt: skip
+          reenact, actor, footage["driver"], made, driver_rights=rights)  # fmt: skip
     audit = _step("verifying the manifest", verify_file, made)
     clips = {**footage, "reenactment": made}
     traces, rows = {}, []
@@ -82,7 +82,7 @@ def _tell(footage: dict[str, Path], out: Path, rights: str, minutes: float) -> d
     return {
         "schema": "facewitness.demo/1",
         **paths,
-        "actor": load_actor(actor_dir).card,
+        "actor": actor.card,
         "traces": "traces.npz",
         "rows": [plain(row) for row in rows],
         "audits": [plain(verify_file(p)) for p in footage.values()] + [plain(audit)],
