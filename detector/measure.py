@@ -1,6 +1,7 @@
 """One pass over the frames of a clip: tracks, surface statistics, eye crops and network outputs of every face."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import cv2
@@ -60,12 +61,60 @@ def measure(
 ) -> list[FaceMeasures]:
     """Measure all faces of a clip of ``fps`` (0 where unknown), the most present and largest first.
 
-    ``thinned`` says that the frames come at the analysis's own rate already.
+    ``thinned`` says that the frames come at the analysis's own rate already. Memory grows with the clip: see
+    ``measure_chapters``.
     """
+    chapters = measure_chapters(frames, fps, scorer=scorer, max_faces=max_faces, thinned=thinned, chapter_s=math.inf)
+    return [face for chapter in chapters for _, face in chapter.faces]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chapter:
+    """A stretch of a clip: when it begins and ends (seconds after the clip's first frame), and its faces."""
+
+    start_s: float
+    end_s: float
+    faces: list[tuple[int, FaceMeasures]]
+    """(number, measures): a face keeps its number through the chapters."""
+
+
+def measure_chapters(
+    frames: Iterable[Frame],
+    fps: float,
+    *,
+    scorer: Scorer | None = None,
+    max_faces: int = 4,
+    thinned: bool = False,
+    chapter_s: float,
+) -> Iterator[Chapter]:
+    """Measure a clip in chapters of ``chapter_s`` seconds: memory does not grow with its length."""
     follower = Follower(max_faces=max_faces)
+    rate = fps if thinned else fps / stride(fps)
     faces: dict[int, _Collected] = {}
     queue: list[tuple[_Collected, NDArray[np.uint8]]] = []
-    for index, frame in enumerate(frames if thinned else thin(frames, fps)):
+    first: float | None = None
+    begun = last = 0.0
+    index = 0
+
+    def chapter() -> Chapter:
+        if scorer is not None and queue:
+            _score(queue, scorer)
+        found = [
+            (number, _measures(track, faces[number], rate or _rate_of(track)))
+            for number, track in follower.take()
+            if track.present.mean() >= MIN_PRESENCE and number in faces
+        ]
+        faces.clear()
+        origin = first or 0.0
+        return Chapter(start_s=begun - origin, end_s=last - origin, faces=found)
+
+    for frame in frames if thinned else thin(frames, fps):
+        if first is None:
+            first = begun = frame.time_s
+        elif frame.time_s - begun >= chapter_s:
+            yield chapter()
+            begun, index = frame.time_s, 0
+        last = frame.time_s
         for sighting in follower.update(frame):
             face = faces.setdefault(sighting.face, _Collected())
             now = _look(face, frame, sighting, index)
@@ -73,14 +122,9 @@ def measure(
                 queue.append((face, now))
                 if len(queue) >= BATCH:
                     _score(queue, scorer)
-    if scorer is not None and queue:
-        _score(queue, scorer)
-    rate = fps if thinned else fps / stride(fps)
-    out = []
-    for number, track in follower.finish():
-        if track.present.mean() >= MIN_PRESENCE and number in faces:
-            out.append(_measures(track, faces[number], rate or _rate_of(track)))
-    return out
+        index += 1
+    if index:
+        yield chapter()
 
 
 def _rate_of(track: FaceTrack) -> float:

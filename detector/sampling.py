@@ -41,26 +41,12 @@ class Follower:
 
     def __init__(self, tracker: str = "mesh", max_faces: int = 4):
         self._tracker = FaceTracker(tracker, max_faces)
-        self._first: dict[int, tuple[int, NDArray[np.float32]]] = {}
-        self.frames = 0
 
     def update(self, frame: Frame) -> list[Sighting]:
         """Look at the next frame; the faces seen in it."""
         self._tracker.update(frame)
-        index, self.frames = self.frames, self.frames + 1
-        seen = []
-        for face in self._tracker._faces:
-            if face.frames and face.frames[-1] == index:
-                seen.append(Sighting(face=face.number, mesh=face.meshes[-1]))
-                self._first.setdefault(face.number, (index, face.meshes[-1]))
-        return seen
+        return [Sighting(face=number, mesh=mesh) for number, mesh in self._tracker.seen]
 
-    def finish(self) -> list[tuple[int, FaceTrack]]:
-        """(number while followed, track) of every face, the most present and largest first."""
-        out = []
-        for track in self._tracker.finish():
-            for number, (index, mesh) in self._first.items():
-                if track.present[index] and np.array_equal(track.mesh[index], mesh):
-                    out.append((number, track))
-                    break
-        return out
+    def take(self) -> list[tuple[int, FaceTrack]]:
+        """(number while followed, track) of every face since the last call, the most present and largest first."""
+        return self._tracker.take()

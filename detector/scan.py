@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from facewitness.detector.model import Model, load_model
-from facewitness.detector.report import ClipReport, FaceReport, Reason
+from facewitness.detector.report import ClipReport, Reason
 from facewitness.errors import UnreadableInputError
 
 SHORTEST_CLIP_S = 1.0
 """Below this a clip has no time to look at."""
-_ORDER = {"no_evidence": 0, "inconclusive": 1, "manipulated": 2}
+CHAPTER_S = 120.0
+"""A longer clip is judged chapter by chapter: memory does not grow with its length, and a made minute is not lost in
+an hour of real ones."""
 _models: dict[Path | None, Model] = {}
 
 
@@ -51,7 +53,8 @@ def cached_model(folder: Path | None) -> Model:
 
 
 def _look(path: Path, model: Model) -> dict[str, Any]:
-    from facewitness.detector.measure import measure
+    from facewitness.detector.chapters import Judgement
+    from facewitness.detector.measure import measure_chapters
     from facewitness.files import sha256_file
     from facewitness.media import VideoReader
 
@@ -61,8 +64,10 @@ def _look(path: Path, model: Model) -> dict[str, Any]:
     info = reader.info
     clock = _Clock(reader)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = measure(clock, float(info.frame_rate), scorer=model.scorer)
+        warnings.simplefilter("ignore")  # means over no frames are NaN here, and NaN is an abstention
+        judged = Judgement(model)
+        for chapter in measure_chapters(clock, float(info.frame_rate), scorer=model.scorer, chapter_s=CHAPTER_S):
+            judged.take(chapter)
     fps = float(info.frame_rate) or clock.fps
     told: dict[str, Any] = {
         "sha256": sha256_file(path),
@@ -74,10 +79,10 @@ def _look(path: Path, model: Model) -> dict[str, Any]:
     if clock.seconds < SHORTEST_CLIP_S:
         why = f"The clip lasts {clock.seconds:.2f} s; the detector needs {SHORTEST_CLIP_S:g} s."
         return told | {"status": "too_short", "error": why, "reasons": (Reason(cue="limits", text=why),)}
-    if not found:
+    if not judged.faces:
         why = "No face was found in the clip."
         return told | {"status": "no_face", "error": why, "reasons": (Reason(cue="limits", text=why),)}
-    return told | {"status": "ok"} | _judge(found, model)
+    return told | {"status": "ok"} | judged.verdict()
 
 
 class _Clock:
@@ -103,28 +108,6 @@ class _Clock:
     def seconds(self) -> float:
         """From the first frame to the end of the last."""
         return self.last - self.first + (1 / self.fps if self.fps else 0.0)
-
-
-def _judge(found: list, model: Model) -> dict[str, Any]:
-    """The clip is what its worst face is; two faces in it are two reports."""
-    from facewitness.detector.verdict import report_face
-
-    faces: list[FaceReport] = []
-    reasons: list[Reason] = []
-    worst: FaceReport | None = None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # means over no frames are NaN here, and NaN is an abstention
-        for number, measures in enumerate(found):
-            face, why = report_face(measures, model, number=number)
-            faces.append(face)
-            rank = (_ORDER[face.verdict], face.p_fake or 0.0)
-            if worst is None or rank > (_ORDER[worst.verdict], worst.p_fake or 0.0):
-                worst, reasons = face, why
-    assert worst is not None
-    if model.network is None:
-        text = "The network abstains: this model has no trained weights for it."
-        reasons = [*reasons, Reason(cue="network", text=text)]
-    return {"faces": tuple(faces), "verdict": worst.verdict, "p_fake": worst.p_fake, "reasons": tuple(reasons)}
 
 
 def _with_manifest(path: Path, told: dict[str, Any]) -> dict[str, Any]:

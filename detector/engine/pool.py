@@ -20,6 +20,12 @@ from facewitness.errors import FacewitnessError, MissingPieceError, UsageError
 MEGABYTE = 1 << 20
 THREADS = "FACEWITNESS_THREADS"
 """Threads of each worker, where set; else the cores shared out."""
+THREAD_SETTINGS = (
+    THREADS, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+)  # fmt: skip
+"""What tells FFmpeg, torch, NumPy, numba and OpenCV how many threads to take. Each of them takes every core otherwise,
+and OpenCV's wait for each other busily: on two busy cores a clip took three times as long."""
 START_SECONDS = 120.0
 """A worker may take this long to load the detector on a busy machine; it does not count against a clip."""
 START_ATTEMPTS = 3
@@ -80,8 +86,7 @@ class WorkerProcess:
         env = os.environ | {"FACEWITNESS_WORKER_PARENT": str(os.getpid())}
         if threading.current_thread() is threading.main_thread():
             env["FACEWITNESS_WORKER_PDEATHSIG"] = "1"
-        for name in (THREADS, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            env[name] = str(threads)
+        env |= dict.fromkeys(THREAD_SETTINGS, str(threads))
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "facewitness.detector.engine.worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, env=env, bufsize=0,

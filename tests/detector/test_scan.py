@@ -63,6 +63,47 @@ def test_the_same_file_gets_the_same_score_twice(sample, report):
     assert again.reasons == report.reasons
 
 
+def test_a_long_clip_is_judged_in_chapters_and_is_what_its_worst_one_is(sample, report, monkeypatch):
+    import facewitness.detector.scan as scan
+
+    monkeypatch.setattr(scan, "CHAPTER_S", 1.5)
+    long = scan_file(sample, provenance=False)
+    whole = report.faces[0].timeline["t_s"]
+    (face,) = long.faces
+    assert face.timeline["t_s"] == sorted(face.timeline["t_s"])
+    assert whole[-1] - 1 < face.timeline["t_s"][-1] <= whole[-1] + 1, "times count from the beginning of the clip"
+    said = next(r for r in long.reasons if "3 chapters" in r.text)
+    trace = next(c.trace for c in face.cues.values() if c.trace)
+    assert said.start_s - 0.1 <= trace["t_s"][0] <= trace["t_s"][-1] <= said.end_s + 0.1
+    assert not any("chapters" in r.text for r in report.reasons)
+
+
+def test_neither_memory_nor_the_report_grows_with_a_clip(sample):
+    """Two hundred chapters of four faces each, a film, make a report like that of a few."""
+    from dataclasses import replace
+
+    from facewitness.detector.chapters import MOST_FACES, Judgement
+    from facewitness.detector.measure import measure_chapters
+    from facewitness.detector.model import load_model
+    from facewitness.media import read_frames
+
+    model = load_model()
+    (chapter,) = measure_chapters(read_frames(sample, end_s=1.6), 25.0, scorer=model.scorer, chapter_s=60)
+    (_, measures) = chapter.faces[0]
+    sizes = []
+    for chapters in (20, 200):
+        judged = Judgement(model)
+        for i in range(chapters):
+            faces = [(0, measures), (1 + i, measures)]
+            judged.take(replace(chapter, start_s=60.0 * i, end_s=60.0 * (i + 1), faces=faces))
+            assert len(judged.faces) <= 2 * MOST_FACES + 1
+        told = judged.verdict()
+        assert len(told["faces"]) == min(MOST_FACES, chapters + 1)
+        sizes.append(len(to_json(told)))
+    assert sizes[1] < 1.2 * sizes[0] + 60_000, "only one face's score over time grows, up to its limit"
+    assert any("more faces" in r.text for r in told["reasons"])
+
+
 def test_a_file_that_is_not_there_is_a_row_and_not_an_error(tmp_path):
     row = scan_file(tmp_path / "nothing.mp4")
     assert (row.status, row.verdict, row.p_fake) == ("unreadable", "inconclusive", None)

@@ -45,6 +45,31 @@ def test_a_face_that_leaves_is_a_gap_and_resumes_as_the_same_face(portrait, move
     assert len(track.pts) == 24, "gaps are frames of the track"
 
 
+def test_a_track_taken_part_by_part_is_the_track_taken_at_the_end(portrait, moved):
+    frames = moved(portrait, 24, lambda i: None if 9 <= i < 13 else (1.5 * i, 0))
+    (whole,) = follow(frames)
+    tracker, parts = FaceTracker(), []
+    for i, frame in enumerate(frames):
+        tracker.update(frame)
+        if i in (5, 10, 17):
+            parts += tracker.take()
+    parts += [(0, t) for t in tracker.finish()]
+    assert [number for number, _ in parts] == [0] * 4, "the face keeps its number, through a gap too"
+    for name in ("pts", "mesh", "irises", "confidence"):
+        joined = np.concatenate([getattr(track, name) for _, track in parts])
+        assert np.array_equal(joined, getattr(whole, name), equal_nan=True), name
+    assert FaceTracker().take() == []
+
+
+def test_one_thread_sees_what_two_threads_see(portrait, moved, monkeypatch):
+    frames = moved(portrait, 5, lambda i: (2.0 * i, 0))
+    tracks = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("FACEWITNESS_THREADS", threads)
+        tracks += follow(frames)
+    assert np.array_equal(tracks[0].irises, tracks[1].irises)
+
+
 def test_a_cut_does_not_join_two_people(portrait, other_portrait, moved):
     frames = moved(portrait, 12, lambda i: (0, 0)) + moved(other_portrait, 12, lambda i: (0, 0))
     tracks = follow(frames)

@@ -15,6 +15,7 @@ from facewitness.errors import UnreadableInputError, UsageError
 from facewitness.faces import landmarks as lm
 from facewitness.faces.networks import Detection, Detector, IrisNetwork, MeshNetwork, Roi, Seen, overlap, roi_of_mesh
 from facewitness.faces.types import FaceTrack
+from facewitness.media.limits import threads_allowed
 from facewitness.media.types import Frame
 
 TRACKERS = ("mesh", "fan", "landmarker")
@@ -35,6 +36,8 @@ SAME_FACE, NEXT_FRAME_FACE = 0.9, 0.45
 """Likeness of two face patches above which a face after a cut is the one before it; below which two frames show two."""
 MIN_FACE_PX = 12
 PENDING_EYES = 8
+LOST_FACES = 64
+"""Faces no longer in view that may still come back after ``take``: the latest ones."""
 
 
 class Landmarker(Protocol):
@@ -56,13 +59,21 @@ class _Followed:
     eyes: list[Future[tuple[NDArray[np.float32], NDArray[np.float32]]]] = field(default_factory=list)
     blendshapes: list[NDArray[np.float32] | None] = field(default_factory=list)
     patch: NDArray[np.float32] | None = None
+    mesh: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    """Where it was seen last, and when; kept when its frames are taken away."""
+    pts: int = 0
     active: bool = True
     before_cut: bool = False
     """Ended by a cut: only a face that looks the same may go on with it."""
 
     @property
     def box(self) -> NDArray[np.float64]:
-        return box_of(self.meshes[-1])
+        return box_of(self.mesh)
+
+    def forget(self) -> None:
+        """Let go of the frames so far, not of the face."""
+        for kept in (self.frames, self.meshes, self.confidences, self.eyes, self.blendshapes):
+            kept.clear()
 
 
 def box_of(mesh: NDArray) -> NDArray[np.float64]:
@@ -79,10 +90,11 @@ def likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 class FaceTracker:
-    """Feed frames in order with ``update``, then take the tracks with ``finish``.
+    """Feed frames in order with ``update``, then take the tracks with ``finish``, or part by part with ``take``.
 
-    Eyes are refined on a second thread while the mesh of the next frame is found. Raises UsageError for an unknown
-    tracker, MissingPieceError when a package or model file that the tracker needs is not here.
+    Eyes are refined on a second thread while the mesh of the next frame is found, unless one thread is all there is
+    (``FACEWITNESS_THREADS=1``). Raises UsageError for an unknown tracker, MissingPieceError when a package or model
+    file that the tracker needs is not here.
     """
 
     def __init__(self, tracker: str = "mesh", max_faces: int = 4):
@@ -104,10 +116,15 @@ class FaceTracker:
 
             self._look = FanNetwork()
         self._iris = IrisNetwork()
-        self._eye_thread = ThreadPoolExecutor(1, thread_name_prefix="eyes")
+        self._eye_thread = ThreadPoolExecutor(1, thread_name_prefix="eyes") if threads_allowed() > 1 else None
         self._pending: deque[Future] = deque()
         self._faces: list[_Followed] = []
+        self._count = 0
+        """Faces met so far."""
         self._pts: list[int] = []
+        """Of the frames that were not taken yet."""
+        self._taken = 0
+        """Frames whose tracks were taken away."""
         self._time_base = Fraction(1, 1)
         self._size: tuple[int, int] | None = None
         self._last_look = -(10**9)
@@ -117,7 +134,7 @@ class FaceTracker:
     def update(self, frame: Frame) -> None:
         """Look at the next frame. Frames must come in order and have one size."""
         image = frame.image
-        index = len(self._pts)
+        index = self._taken + len(self._pts)
         self._pts.append(frame.pts)
         self._time_base = frame.time_base
         if self._size is None:
@@ -134,19 +151,41 @@ class FaceTracker:
         self._drop_doubles()
         self._find(image, index)
 
-    def finish(self) -> list[FaceTrack]:
-        """The tracks of all frames so far, the most present and largest face first; the tracker takes no more
-        frames."""
-        self._eye_thread.shutdown(wait=True)
-        width, height = self._size or (0, 0)
+    @property
+    def seen(self) -> list[tuple[int, NDArray[np.float32]]]:
+        """Number and (468, 3) mesh in pixels of every face seen in the last frame."""
+        last = len(self._pts) - 1
+        return [(f.number, f.mesh) for f in self._faces if f.frames and f.frames[-1] == last]
+
+    def take(self) -> list[tuple[int, FaceTrack]]:
+        """(number, track) of every face since the last call, the most present and largest first.
+
+        The tracker goes on following them, under the same numbers; its memory no longer holds these frames.
+        """
         pts = np.array(self._pts, np.int64)
-        faces = [f for f in self._faces if len(f.frames) >= min(3, len(pts))]
+        faces = [f for f in self._faces if len(f.frames) >= min(3, max(len(pts), 1))]
         weight = {id(f): sum(float(np.ptp(m[:, 1])) for m in f.meshes) for f in faces}
         faces.sort(key=lambda f: -weight[id(f)])
-        return [
-            _as_track(f, face_id=i, tracker=self.tracker, size=(width, height), pts=pts, time_base=self._time_base)
+        base, size = self._time_base, self._size or (0, 0)
+        tracks = [
+            (f.number, _as_track(f, face_id=i, tracker=self.tracker, size=size, pts=pts, time_base=base))
             for i, f in enumerate(faces)
         ]
+        for face in self._faces:
+            face.forget()
+        lost = {f.number for f in [f for f in self._faces if not f.active][-LOST_FACES:]}
+        self._faces = [f for f in self._faces if f.active or f.number in lost]
+        self._taken += len(self._pts)
+        self._pts.clear()
+        return tracks
+
+    def finish(self) -> list[FaceTrack]:
+        """The tracks of all frames not taken yet, the most present and largest face first; the tracker takes no more
+        frames."""
+        tracks = [track for _, track in self.take()]
+        if self._eye_thread is not None:
+            self._eye_thread.shutdown(wait=True)
+        return tracks
 
     def _is_cut(self, image: NDArray[np.uint8]) -> bool:
         step = max(min(image.shape[:2]) // 90, 1)
@@ -160,7 +199,7 @@ class FaceTracker:
         return cut
 
     def _follow(self, face: _Followed, image: NDArray[np.uint8], index: int) -> None:
-        seen = self._look(image, roi_of_mesh(face.meshes[-1]))
+        seen = self._look(image, roi_of_mesh(face.mesh))
         if not self._sound(seen, image):
             face.active = False
         elif face.patch is not None and likeness(seen.patch, face.patch) < NEXT_FRAME_FACE:
@@ -178,12 +217,17 @@ class FaceTracker:
         return min(x1 - x0, y1 - y0) >= MIN_FACE_PX and inside > 0.4 * (x1 - x0) * (y1 - y0)
 
     def _keep(self, face: _Followed, seen: Seen, image: NDArray[np.uint8], index: int) -> None:
-        face.frames.append(index)
+        face.frames.append(index - self._taken)
+        face.mesh, face.pts = seen.mesh, self._pts[-1]
         face.meshes.append(seen.mesh)
         face.confidences.append(seen.confidence)
         face.blendshapes.append(seen.blendshapes)
         face.patch, face.active, face.before_cut = seen.patch, True, False
-        job = self._eye_thread.submit(self._eyes, image, seen)
+        if self._eye_thread is None:
+            job: Future[tuple[NDArray[np.float32], NDArray[np.float32]]] = Future()
+            job.set_result(self._eyes(image, seen))
+        else:
+            job = self._eye_thread.submit(self._eyes, image, seen)
         face.eyes.append(job)
         self._pending.append(job)
         while len(self._pending) > PENDING_EYES:
@@ -224,14 +268,15 @@ class FaceTracker:
                 seen = self._look(image, roi_of_mesh(seen.mesh))
             if not self._sound(seen, image) or any(overlap(box_of(seen.mesh), f.box) > SAME_PLACE for f in active):
                 continue
-            face = self._same_as(seen, index)
+            face = self._same_as(seen)
             if face is None:
-                face = _Followed(number=len(self._faces))
+                face = _Followed(number=self._count)
+                self._count += 1
                 self._faces.append(face)
             self._keep(face, seen, image, index)
             active.append(face)
 
-    def _same_as(self, seen: Seen, index: int) -> _Followed | None:
+    def _same_as(self, seen: Seen) -> _Followed | None:
         """The lost face that this one continues, if any: the same place a moment ago, or after a cut the same looks."""
         box = box_of(seen.mesh)
         best, best_likeness = None, -1.0
@@ -239,7 +284,7 @@ class FaceTracker:
             if face.active or face.patch is None:
                 continue
             alike = likeness(seen.patch, face.patch)
-            gap_s = float((self._pts[index] - self._pts[face.frames[-1]]) * self._time_base)
+            gap_s = float((self._pts[-1] - face.pts) * self._time_base)
             near = not face.before_cut and gap_s <= RESUME_S and overlap(box, face.box) > SAME_PLACE
             needed = NEXT_FRAME_FACE if near else SAME_FACE
             if alike >= needed and alike > best_likeness:
