@@ -1,5 +1,6 @@
 """The tables of the store, and the database they live in."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,7 @@ def connect(url: str, path: Path | None, read_only: bool) -> sa.Engine:
         connection.execute("PRAGMA cache_size=-64000")
         if read_only:
             connection.execute("PRAGMA query_only=ON")
+            connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # ATTACH and VACUUM INTO make files elsewhere
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:

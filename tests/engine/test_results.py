@@ -48,7 +48,9 @@ def test_a_result_is_found_by_number_path_name_and_hash(stored):
         assert [r["result"] for r in store.rows(newest_first=True)] == [r["result"] for r in rows][::-1]
 
 
-def test_results_are_asked_for_in_sql_that_can_only_read(stored):
+def test_results_are_asked_for_in_sql_that_can_only_read(stored, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     with open_store(stored, read_only=True) as store:
         names, rows = store.query("select status, count(*) as n from results group by status order by status")
         assert names == ["status", "n"] and rows == [("error", 1), ("ok", 2)]
@@ -57,11 +59,13 @@ def test_results_are_asked_for_in_sql_that_can_only_read(stored):
             "drop table results",
             "nonsense",
             "attach 'x' as y",
+            "vacuum into 'x'",
             "pragma query_only=off",
         ):
             with pytest.raises(UsageError):
                 store.query(sql)
         assert store.count() == 3
+    assert not list(Path().iterdir()), "a query makes no file"
 
 
 def test_exports_hold_every_row_in_three_formats(stored, tmp_path):
