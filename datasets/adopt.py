@@ -41,7 +41,8 @@ def adopt(source: Path, out: Path, *, layout: str | None = None, rights: str) ->
             place(source / clip.mask_path, out / mask)
         clips.append(
             replace(
-                clip, clip_id=name, path=where, mask_path=mask, parameters_path="", fps=float(info.frame_rate),
+                clip, clip_id=name, path=where, mask_path=mask, parameters_path="", parameters_sha256="",
+                mask_sha256=sha256_file(out / mask) if mask else "", fps=float(info.frame_rate),
                 frames=info.frames or clip.frames, width=info.width, height=info.height, codec=info.codec,
                 audio=info.audio_codec is not None, sha256=sha256_file(path), rights=clip.rights or rights,
             )

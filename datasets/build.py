@@ -1,7 +1,6 @@
 """Building a dataset from a recipe: on all cores, resumable, and valid at every moment."""
 
 import contextlib
-import dataclasses
 import errno
 import json
 import os
@@ -16,12 +15,12 @@ from typing import Any
 from facewitness.datasets.footage import Problem, Take, gather
 from facewitness.datasets.labels import CSV, HIDDEN, PARQUET, REAL, Clip, write_labels
 from facewitness.datasets.plan import Job, Plan, make_plan
-from facewitness.datasets.recipe import Recipe
+from facewitness.datasets.recipe import HOMES, Recipe
 from facewitness.errors import FacewitnessError, UsageError
 from facewitness.files import plain, to_json, write_text
 from facewitness.progress import Bar
 
-CHUNK = 6
+CHUNK = 12
 """Clips of one actor that a worker makes in one go: opening an actor costs a second or two."""
 SPARE_BYTES = 200 << 20
 PROBLEMS = "problems.csv"
@@ -236,7 +235,9 @@ def _make_clips(
     by_person: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         by_person[job.person].append(job)
-    chunks = [js[i : i + CHUNK] for _, js in sorted(by_person.items()) for i in range(0, len(js), CHUNK)]
+    starts = range(0, max(map(len, by_person.values()), default=0), CHUNK)
+    # everybody's first clips before anybody's last, so that what a build leaves when it is stopped is of all people
+    chunks = [js[i : i + CHUNK] for i in starts for _, js in sorted(by_person.items()) if js[i:]]
     arguments = []
     for chunk in chunks:
         people = {chunk[0].person} | {j.driver for j in chunk}
@@ -255,7 +256,8 @@ def _make_clips(
 def _make_chunk(
     jobs: Sequence[Job], cast: dict[str, tuple[Path, Take]], spec: Any, folder: Path
 ) -> tuple[list[Clip], list[Problem]]:
-    from facewitness.datasets.make import make_clip, open_studio
+    from facewitness.datasets.make import make_clip
+    from facewitness.datasets.rendering import open_studio
     from facewitness.generator.actor import load_actor
 
     people = {person: (load_actor(path, check=False), take) for person, (path, take) in cast.items()}
@@ -263,8 +265,6 @@ def _make_chunk(
     studio = open_studio(actor, take, spec, folder)
     rows, problems = [], []
     for job in jobs:
-        if os.getppid() != _parent:  # the build was killed: nobody waits for the rest
-            break
         try:
             clip = make_clip(job, studio, people)
         except FacewitnessError as e:
@@ -303,18 +303,25 @@ def _run(work: Any, items: Sequence[Any], arguments: Sequence[tuple], cores: int
             raise
 
 
-_parent = os.getppid()
-
-
 def _quiet() -> None:
-    """One core for each worker."""
-    global _parent
-    _parent = os.getppid()
+    """One core for each worker, which ends with the build that started it."""
+    import threading
+    from multiprocessing import parent_process
+
+    if parent := parent_process():
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     import cv2
 
     cv2.setNumThreads(1)
+
+
+def _end_with(parent: Any) -> None:
+    """Wait until the build has ended, killed perhaps, and leave: nobody waits for the rest. Files appear whole or not
+    at all, so nothing is lost."""
+    parent.join()
+    os._exit(1)
 
 
 def _finish(recipe: Recipe, folder: Path, rows: list[Clip], made: int, problems: Sequence[Problem]) -> Built:
@@ -330,7 +337,7 @@ def _finish(recipe: Recipe, folder: Path, rows: list[Clip], made: int, problems:
     writer.writerow(["what", "reason"])
     writer.writerows(sorted({(Path(p.what).name, p.reason) for p in problems}))
     write_text(folder / PROBLEMS, text.getvalue())
-    recipe_json = plain(dataclasses.replace(recipe, home=Path()))
+    recipe_json = {k: v for k, v in plain(recipe).items() if k not in HOMES}
     write_text(folder / "recipe.json", to_json(recipe_json, indent=2))
     write_card(folder, recipe, rows, problems)
     methods: dict[str, int] = defaultdict(int)

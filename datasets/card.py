@@ -19,8 +19,11 @@ LIMITS = (
     "Fakes show poses, expressions and backgrounds of the target's own footage only.",
     "The controlled factors change the rendered performance, not the footage; compare them with the self-reenactment "
     "of the same stretch (`pair_id`), which is their control.",
-    "Every clip, real or fake, carries a watermark and a manifest of the installation that built the set; do not let a "
-    "detector read either.",
+    "Every clip, real or fake, carries a watermark of one kind and strength from one encoder, so the mark does not "
+    "tell the label here. It does tell this set from the world: reals elsewhere carry none, and a detector trained on "
+    "these fakes and on unmarked reals may learn the mark.",
+    "Manifests, `*.label.json` files, file names and the sizes of the containers say what is fake, by design: give a "
+    "detector pictures and sound alone. `dataset export --layout dfdc` gives names that say nothing.",
 )
 SAMPLES_STAND_IN = (
     "People called `sample-...` are sample actors, who do not exist: clips of them that are labelled real are sample "
@@ -74,8 +77,8 @@ def readme(recipe: Recipe, clips: Sequence[Clip], problems: Sequence[Problem]) -
     lines += [
         "", "## Files", "", "- `labels.parquet`, `labels.csv`: one row a clip", "- `clips/`: the videos",
         "- `masks/`: white where a fake was manipulated",
-        "- `parameters/`: pose, expression, gaze and lids of driver, target "
-        "and result (npz)", "- `recipe.json`: what was asked for", "",
+        "- `parameters/`: pose, expression, gaze and lids of driver, target and result (npz)",
+        "- `recipe.json`: what was asked for", "",
         "`facewitness dataset check` proves hashes, manifests and splits, and that only the content tells the label.",
         "",
     ]  # fmt: skip
@@ -95,7 +98,10 @@ def _meaning(method: str, clips: Sequence[Clip]) -> str:
     taken = sorted({t for c in clips if c.method == method for t in c.taken})
     if method == "self_reenactment":
         return "the person's own performance, rendered from their other footage"
-    return f"{', '.join(taken)} taken from another person" if taken else "edited performance"
+    if taken:
+        return f"{', '.join(taken)} taken from another person"
+    edits = next((c.edits for c in clips if c.method == method), {})
+    return f"the footage edited: {', '.join(f'{name} {value:g}' for name, value in sorted(edits.items()))}"
 
 
 def croissant(folder: Path, recipe: Recipe, clips: Sequence[Clip]) -> dict:
@@ -115,11 +121,34 @@ def croissant(folder: Path, recipe: Recipe, clips: Sequence[Clip]) -> dict:
         ctx=context, id="clips", name="clips", includes=["clips/*.mp4"], encoding_formats=["video/mp4"],
         description="The clips, named in the labels.",
     )  # fmt: skip
+    beside = [
+        mlc.FileSet(
+            ctx=context, id=name, name=name, includes=[f"{name}/*{suffix}"], encoding_formats=[kind], description=what
+        )
+        for name, suffix, kind, what, there in (
+            (
+                "masks",
+                ".mp4",
+                "video/mp4",
+                "White where a fake was manipulated, frame by frame.",
+                any(c.mask_path for c in clips),
+            ),
+            (
+                "parameters",
+                ".npz",
+                "application/zip",
+                "Pose, expression, lids and gaze of driver, target and result.",
+                any(c.parameters_path for c in clips),
+            ),
+        )
+        if there
+    ]
     kinds = {str: mlc.DataType.TEXT, int: mlc.DataType.INTEGER, float: mlc.DataType.FLOAT, bool: mlc.DataType.BOOL}
     columns = {
         "clip_id": str, "path": str, "label": str, "method": str, "target_id": str, "driver_id": str, "split": str,
         "fps": float, "frames": int, "width": int, "height": int, "codec": str, "crf": int, "seed": int, "sha256": str,
-        "manifest_sha256": str, "rights": str, "factor": str, "degree": float, "pair_id": str,
+        "manifest_sha256": str, "rights": str, "factor": str, "degree": float, "pair_id": str, "mask_path": str,
+        "mask_sha256": str, "parameters_path": str, "parameters_sha256": str,
     }  # fmt: skip
     fields = [
         mlc.Field(
@@ -134,7 +163,7 @@ def croissant(folder: Path, recipe: Recipe, clips: Sequence[Clip]) -> dict:
     metadata = mlc.Metadata(
         ctx=context, name=recipe.name, license=[recipe.licence], version="1.0.0",
         description=recipe.description or "A benchmark of labelled real and manipulated face videos.",
-        url="https://github.com/facewitness/facewitness", distribution=[labels, videos], record_sets=[table],
+        url="https://github.com/facewitness/facewitness", distribution=[labels, videos, *beside], record_sets=[table],
         cite_as=f"{recipe.name}, built with facewitness {__version__} from seed {recipe.seed}",
         data_limitations=list(LIMITS), personal_sensitive_information=["Videos of faces. " + " ".join(rights)],
     )  # fmt: skip

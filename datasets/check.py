@@ -10,7 +10,9 @@ import numpy as np
 from facewitness.datasets.labels import CSV, FAKE, PARQUET, REAL, SPLITS, Clip, digest, read_labels
 from facewitness.datasets.layouts.base import relative, videos
 from facewitness.datasets.leak import TOLERANCE, Leak, attribute_leak, attributes
+from facewitness.datasets.marks import Marks, read_marks
 from facewitness.datasets.splits import leaks, near_duplicates
+from facewitness.datasets.truth import mask_against_label, parameters_against_label
 from facewitness.errors import FacewitnessError
 from facewitness.files import sha256_file
 from facewitness.progress import Bar
@@ -25,7 +27,7 @@ class Finding:
     """One thing that is wrong."""
 
     kind: str
-    """``missing | altered | unlisted | manifest | label | split | duplicate | leak | unreadable``."""
+    """``missing | altered | unlisted | manifest | mark | label | split | duplicate | leak | unreadable``."""
     clip: str
     text: str
 
@@ -41,6 +43,8 @@ class Checked:
     labels_sha256: str
     manifests: dict[str, int] = field(default_factory=dict)
     """Number of clips by state of their manifest."""
+    marks: Marks | None = None
+    """Whether reals and fakes carry the watermark alike; None where it was not looked for."""
     schema: str = SCHEMA
 
     @property
@@ -75,15 +79,28 @@ def check_dataset(folder: Path, *, manifests: bool = True, footage: bool = True,
         said = f"AUC {leak.auc:.3f} (chance is .5, tolerated ±{TOLERANCE}); {most} tells most."
         findings.append(Finding(kind="leak", clip="", text=f"attributes alone tell real from fake: {said}"))
     states: dict[str, int] = {}
+    marks = None
     if manifests:
+        marks = read_marks(readable, folder)
+        if marks and marks.leaks:
+            findings.append(
+                Finding(kind="mark", clip="", text=f"the watermark tells real from fake: it {said_of(marks)}.")
+            )
         found, states = _manifests(readable, folder, workers)
         findings += found
     if footage:
         findings += _near_duplicates(readable, folder)
     return Checked(
         folder=str(folder), clips=len(clips), findings=tuple(findings), leak=leak, labels_sha256=digest(clips),
-        manifests=states,
+        manifests=states, marks=marks,
     )  # fmt: skip
+
+
+def said_of(marks: Marks) -> str:
+    """Where the watermark was read, as the end of a sentence."""
+    return (
+        f"is read in {marks.reals_read} of {marks.reals} reals and {marks.fakes_read} of {marks.fakes} fakes looked at"
+    )
 
 
 def _labels(clips: Sequence[Clip]) -> Iterator[Finding]:
@@ -136,9 +153,21 @@ def _two_tables(folder: Path, clips: Sequence[Clip]) -> Iterator[Finding]:
 def _file(clip: Clip, folder: Path) -> tuple[list[Finding], list[float] | None]:
     path = folder / clip.path
     found = []
-    for what, other in (("mask", clip.mask_path), ("parameters", clip.parameters_path)):
+    beside = (
+        ("mask", clip.mask_path, clip.mask_sha256),
+        ("parameters", clip.parameters_path, clip.parameters_sha256),
+    )
+    for what, other, known in beside:
         if other and not (folder / other).is_file():
             found.append(Finding(kind="missing", clip=clip.clip_id, text=f"its {what} {other} is missing."))
+        elif other and known and sha256_file(folder / other) != known:
+            found.append(
+                Finding(
+                    kind="altered", clip=clip.clip_id, text=f"its {what} {other} was changed since it was labelled."
+                )
+            )
+    for contradiction in (*parameters_against_label(clip, folder), *mask_against_label(clip, folder)):
+        found.append(Finding(kind="label", clip=clip.clip_id, text=contradiction))
     if not path.is_file():
         return [*found, Finding(kind="missing", clip=clip.clip_id, text=f"{clip.path} is missing.")], None
     if clip.sha256 and sha256_file(path) != clip.sha256:
@@ -181,13 +210,24 @@ def _manifests(clips: Sequence[Clip], folder: Path, workers: int | None) -> tupl
     by_path = {str(folder / c.path): c for c in clips}
     found: list[Finding] = []
     states: dict[str, int] = {}
+    bindings: dict[str, set[int]] = {REAL: set(), FAKE: set()}
     with Bar("verifying manifests", total=len(clips)) as bar:
         for audit in verify_many([Path(p) for p in by_path], workers=workers):
             clip = by_path[str(audit.path)]
             states[audit.state] = states.get(audit.state, 0) + 1
             found += [Finding(kind="manifest", clip=clip.clip_id, text=t) for t in _contradictions(clip, audit)]
+            bindings.setdefault(clip.label, set()).add(_bindings(audit))
             bar.advance()
+    if bindings[REAL] and bindings[FAKE] and bindings[REAL] != bindings[FAKE]:
+        reals, fakes = ("/".join(map(str, sorted(bindings[label]))) for label in (REAL, FAKE))
+        text = f"reals declare {reals} watermarks and fingerprints, fakes {fakes}: the mark tells the label."
+        found.append(Finding(kind="mark", clip="", text=text))
     return found, dict(sorted(states.items()))
+
+
+def _bindings(audit: Any) -> int:
+    """How many soft bindings (watermarks, fingerprints) a manifest declares."""
+    return sum(str(a).startswith("c2pa.soft-binding") for a in (audit.claims or {}).get("assertions") or ())
 
 
 def _contradictions(clip: Clip, audit: Any) -> Iterator[str]:

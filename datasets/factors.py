@@ -40,10 +40,14 @@ class Factor:
     meaning: str
     change: Change | None = None
     order: Callable[[int, float, np.random.Generator], NDArray[np.int64]] | None = None
-    """For frames dropped and repeated: the performance's frames to show, one for each frame of the clip."""
+    """For frames dropped and repeated: the performance's frames to show, one for each frame of the clip; they may
+    reach beyond the clip's length."""
 
     def apply(self, performance: Performance, degree: float, rng: np.random.Generator) -> Performance:
-        """``performance`` changed by ``degree``, of the same length and times; raises UsageError out of range."""
+        """``performance`` changed by ``degree``, of the same length and times; raises UsageError out of range.
+
+        Where frames are dropped, what would come after the end is the last frame.
+        """
         low, high = self.range
         if not low <= degree <= high:
             raise UsageError(f"{self.name} takes {low:g} to {high:g} {self.unit}, not {degree:g}.")
@@ -218,11 +222,9 @@ def _repeated(count: int, degree: float, rng: np.random.Generator) -> NDArray[np
 
 
 def _dropped(count: int, degree: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Frames left out at random; what follows moves up, and the last stretch is walked back so that the length
-    stays."""
-    kept = np.flatnonzero(rng.random(count) >= degree)
-    kept = kept if len(kept) else np.arange(count)
-    return np.concatenate([kept, kept[::-1][1:], kept])[:count] if len(kept) > 1 else np.zeros(count, np.int64)
+    """Frames left out at random; what follows moves up, so that more of the performance is shown than ``count``."""
+    most = int(np.ceil((count + 8) / (1 - degree) * 2)) + 40
+    return np.flatnonzero(rng.random(most) >= degree)[:count]
 
 
 for _name, _order, _meaning in (
@@ -235,6 +237,7 @@ for _name, _order, _meaning in (
 
 
 def _reordered(performance: Performance, order: NDArray[np.int64]) -> Performance:
+    order = np.minimum(order, len(performance) - 1)
     over_time = ("rotation", "translation", "expression", "lids", "gaze", "confidence", "illumination")
     values = {name: getattr(performance, name) for name in over_time}
     return dataclasses.replace(performance, **{k: v[order] for k, v in values.items() if v is not None})

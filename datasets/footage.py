@@ -55,7 +55,7 @@ def gather(recipe: Recipe, work: Path, *, make_samples: bool = True) -> tuple[li
     takes: list[Take] = []
     problems: list[Problem] = []
     for spec in recipe.footage:
-        found = _samples(spec, recipe, work, make_samples) if spec.samples else _files(spec, recipe)
+        found = _samples(spec, recipe, work, make_samples) if spec.samples else _files(spec, recipe, problems)
         for path, person, rights in found:
             if (spec.only and person not in spec.only) or person in spec.without:
                 continue
@@ -105,14 +105,14 @@ def _samples(spec: FootageSpec, recipe: Recipe, work: Path, make: bool) -> Itera
             yield path, f"sample-{name}", spec.rights or RIGHTS
 
 
-def _files(spec: FootageSpec, recipe: Recipe) -> Iterable[tuple[Path, str, str]]:
-    folder = (recipe.home / spec.folder).resolve()
+def _files(spec: FootageSpec, recipe: Recipe, problems: list[Problem]) -> Iterable[tuple[Path, str, str]]:
+    folder = ((recipe.footage_home or recipe.home) / spec.folder).resolve()
     if not folder.is_dir():
         raise UnreadableInputError(f"the footage folder {folder} is not there.")
     if spec.layout:
         yield from _from_layout(spec, folder)
     elif spec.list:
-        yield from _from_list(spec, folder, recipe.home / spec.list)
+        yield from _from_list(spec, folder, recipe.home / spec.list, problems)
     else:
         for path in videos(folder):
             found = re.search(spec.person, path.name)
@@ -131,7 +131,9 @@ def _from_layout(spec: FootageSpec, folder: Path) -> Iterable[tuple[Path, str, s
             yield folder / clip.path, slug(clip.target_id), clip.rights or spec.rights
 
 
-def _from_list(spec: FootageSpec, folder: Path, table: Path) -> Iterable[tuple[Path, str, str]]:
+def _from_list(
+    spec: FootageSpec, folder: Path, table: Path, problems: list[Problem]
+) -> Iterable[tuple[Path, str, str]]:
     try:
         with table.open(encoding="utf-8", newline="") as f:
             rows = list(csv.DictReader(f))
@@ -146,6 +148,7 @@ def _from_list(spec: FootageSpec, folder: Path, table: Path) -> Iterable[tuple[P
         if not path.exists():
             path = folder / Path(row["file"]).name
         if not path.exists():
+            problems.append(Problem(what=row["file"], reason=f"{table.name} names it, and it is not there"))
             continue
         found = re.search(spec.person, path.name)
         person = row.get("person_id") or (found[1] if found and found.groups() else path.stem)

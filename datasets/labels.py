@@ -21,7 +21,7 @@ SCHEMA = "facewitness.labels/1"
 PARQUET, CSV, HIDDEN = "labels.parquet", "labels.csv", ".build"
 REAL, FAKE = "real", "fake"
 SPLITS = ("train", "val", "test")
-HASHES = ("sha256", "manifest_sha256", "actor_sha256")
+HASHES = ("sha256", "manifest_sha256", "actor_sha256", "mask_sha256", "parameters_sha256")
 """Columns that differ between two builds of the same recipe."""
 
 
@@ -76,6 +76,8 @@ class Clip:
     start_s: float = 0.0
     """Where in the original the clip begins."""
     audio: bool = False
+    mask_sha256: str = ""
+    parameters_sha256: str = ""
 
 
 COLUMNS = tuple(f.name for f in fields(Clip))

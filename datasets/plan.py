@@ -17,11 +17,11 @@ from facewitness.datasets.factors import FACTORS
 from facewitness.datasets.footage import MIN_SECONDS, Problem, Take
 from facewitness.datasets.labels import FAKE, REAL, SPLITS
 from facewitness.datasets.layouts.base import slug
-from facewitness.datasets.recipe import SELF_METHODS, TAKES, Recipe
+from facewitness.datasets.recipe import SELF_METHODS, TAKES, EditSpec, FactorSpec, MethodSpec, Recipe
 from facewitness.datasets.splits import Groups
 from facewitness.files import to_json
 
-SECONDS_A_FRAME = 0.09
+SECONDS_A_FRAME = 0.055
 """Rendering, marking and encoding one frame at 256 px on one core (measured on the shared clips)."""
 TRACK_S_A_FRAME = 0.03
 BYTES_A_PIXEL = {18: 0.020, 23: 0.011, 30: 0.005, 40: 0.002}
@@ -155,22 +155,56 @@ def make_plan(
     split = split_people(list(actors), recipe, together=together)
     jobs: list[Job] = []
     notes = [*problems, *left_out]
+    qualities = np.random.default_rng([recipe.seed, 3]).permutation(recipe.clips.crf)
     for number, person in enumerate(sorted(actors)):
         others = [p for p in sorted(actors) if p != person and split[p] == split[person]]
         if not others and any(m.name in TAKES for m in recipe.methods):
             notes.append(Problem(what=person, reason=f"nobody else is in {split[person]} to drive them"))
         count = recipe.clips.each + recipe.clips.reals
+        dealt = deal(recipe, number)
         for stretch in range(count):
             rng = np.random.default_rng([recipe.seed, 2, number, stretch])
-            crf = int(recipe.clips.crf[int(rng.integers(len(recipe.clips.crf)))])
+            crf = int(qualities[(number + stretch) % len(qualities)])
             base = {"person": person, "split": split[person], "stretch": stretch, "of": count, "crf": crf}
-            jobs += _stretch_jobs(recipe, actors[person], base, others, rng)
+            mine = dealt[stretch] if stretch < recipe.clips.each else None
+            jobs += _stretch_jobs(recipe, actors[person], base, mine, others, rng)
     return Plan(
         jobs=tuple(sorted(jobs, key=lambda j: j.clip_id)), actors=actors, split=split, problems=tuple(notes)
     )  # fmt: skip
 
 
-def _stretch_jobs(recipe: Recipe, take: Take, base: dict, others: list[str], rng: np.random.Generator) -> list[Job]:
+Spec = MethodSpec | FactorSpec | EditSpec
+
+
+def deal(recipe: Recipe, number: int) -> list[list[Spec]]:
+    """What is made of each stretch of person ``number``: where a method wants some of the stretches only, those that
+    have the fewest fakes so far, and for each person others."""
+    each = recipe.clips.each
+    hands: list[list[Spec]] = [[] for _ in range(each)]
+    load = [0] * each
+    specs: list[Spec] = [*recipe.methods, *recipe.factors, *recipe.edits]
+    for turn, spec in enumerate(specs):
+        order = sorted(range(each), key=lambda s, t=turn: (load[s], (s - t - number) % each))  # type: ignore[misc]
+        for stretch in order[: spec.stretches or each]:
+            hands[stretch].append(spec)
+            load[stretch] += _clips_of(spec)
+    return hands
+
+
+def _clips_of(spec: Spec) -> int:
+    if isinstance(spec, MethodSpec):
+        return spec.each
+    return len(_degrees(spec)) if isinstance(spec, FactorSpec) else 1
+
+
+def _degrees(spec: FactorSpec) -> list[float]:
+    return [d for d in spec.degrees or FACTORS[spec.name].degrees if d != 0]
+
+
+def _stretch_jobs(
+    recipe: Recipe, take: Take, base: dict, specs: list[Spec] | None, others: list[str], rng: np.random.Generator
+) -> list[Job]:
+    """The real clip of a stretch, and its fakes; ``specs`` is None for a stretch that only stays real."""
     person, stem = base["person"], f"{take.name}-s{base['stretch']}"
 
     def job(name: str, method: str, **more) -> Job:
@@ -180,26 +214,22 @@ def _stretch_jobs(recipe: Recipe, take: Take, base: dict, others: list[str], rng
                    **base, **more)  # fmt: skip
 
     jobs = [job("real", "")]
-    if base["stretch"] >= recipe.clips.each:
-        return jobs
-    for method in recipe.methods:
-        if method.name in SELF_METHODS:
-            part = f"-{round(100 * method.segment)}" if method.segment < 1 else ""
-            jobs.append(job(slug(method.name) + part, method.name, segment=method.segment, take=TAKES["reenactment"]))
-            continue
-        drivers = [others[i] for i in rng.permutation(len(others))[: method.each]]
-        for driver in drivers:
-            name = f"{slug(method.name)}-{slug(driver)}"
-            jobs.append(job(name, method.name, driver=driver, take=TAKES[method.name], mode=method.mode))
-    for n, factor in enumerate(recipe.factors):
-        if n == 0 and not any(m.name in SELF_METHODS and m.segment == 1 for m in recipe.methods):
-            jobs.append(job("self-reenactment", "self_reenactment", take=TAKES["reenactment"]))
-        for degree in factor.degrees or FACTORS[factor.name].degrees:
-            if degree == 0:
-                continue
-            jobs.append(job(f"{slug(factor.name)}-{degree:g}", factor.name, factor=factor.name, degree=degree,
-                            edits={factor.name: degree}))  # fmt: skip
-    for edit in recipe.edits:
-        said = "-".join(f"{slug(k)}-{v:g}" for k, v in sorted(edit.set.items()))
-        jobs.append(job(f"{slug(edit.name)}-{said}", edit.name, edits=dict(edit.set)))
+    for spec in specs or ():
+        if isinstance(spec, MethodSpec) and spec.name in SELF_METHODS:
+            part = f"-{round(100 * spec.segment)}" if spec.segment < 1 else ""
+            jobs.append(job(slug(spec.name) + part, spec.name, segment=spec.segment, take=TAKES["reenactment"]))
+        elif isinstance(spec, MethodSpec):
+            for driver in (others[i] for i in rng.permutation(len(others))[: spec.each]):
+                name = f"{slug(spec.name)}-{slug(driver)}"
+                jobs.append(job(name, spec.name, driver=driver, take=TAKES[spec.name], mode=spec.mode))
+        elif isinstance(spec, FactorSpec):
+            jobs += [
+                job(f"{slug(spec.name)}-{d:g}", spec.name, factor=spec.name, degree=d, edits={spec.name: d})
+                for d in _degrees(spec)
+            ]
+        else:
+            said = "-".join(f"{slug(k)}-{v:g}" for k, v in sorted(spec.set.items()))
+            jobs.append(job(f"{slug(spec.name)}-{said}", spec.name, edits=dict(spec.set)))
+    if any(j.factor for j in jobs) and not any(j.method in SELF_METHODS and j.segment == 1 for j in jobs):
+        jobs.append(job("self-reenactment", "self_reenactment", take=TAKES["reenactment"]))  # the factors' control
     return jobs

@@ -40,7 +40,7 @@ class FootageSpec:
     """Where real footage comes from: a folder, sample actors, or a set in one of the field's layouts."""
 
     folder: str = ""
-    """Folder of videos; relative to the recipe."""
+    """Folder of videos; relative to the recipe, or to ``--footage`` where that is given."""
     person: str = r"^([^_.]+)"
     """Regular expression on the file name whose first group is the person's id."""
     list: str = ""
@@ -110,6 +110,9 @@ class MethodSpec:
     mode: str = "relative"
     segment: float = 1.0
     """Share of the clip that is manipulated, in its middle; 1 is all of it (own-performance methods only)."""
+    stretches: int = 0
+    """On how many of each person's stretches; all where 0. They are dealt in turn, so that every stretch, and with it
+    every bit rate, has about as many fakes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +122,8 @@ class FactorSpec:
     name: str
     degrees: tuple[float, ...] = ()
     """Each degree is one clip of every stretch; the factor's own where empty."""
+    stretches: int = 0
+    """As for methods; all degrees of a factor, and their control, are made of the same stretch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +132,8 @@ class EditSpec:
 
     set: dict[str, float]
     name: str = "edit"
+    stretches: int = 0
+    """As for methods."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,20 +162,27 @@ class Recipe:
     splits: SplitSpec = field(default_factory=SplitSpec)
     home: Path = Path()
     """Folder of the recipe; paths in it are relative to this."""
+    footage_home: Path | None = None
+    """Folder that footage is relative to instead, so that a recipe need not know where it is kept."""
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read and check a recipe; raises UsageError with the place of the fault, UnreadableInputError for no such file."""
+HOMES = ("home", "footage_home")
+"""Fields that say where, not what: not of the TOML file, nor of what is written down."""
+
+
+def load_recipe(path: Path, *, footage: Path | None = None) -> Recipe:
+    """Read and check a recipe; ``footage`` is the folder its footage is relative to (the recipe's own where None).
+
+    Raises UsageError with the place of the fault, UnreadableInputError for no such file.
+    """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as e:
         raise UnreadableInputError(f"{path} cannot be read ({e.strerror}).") from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise UsageError(f"{path.name} is no TOML: {e}.") from e
-    if "home" in content:
-        raise UsageError(f"{path.name}: unknown key 'home'.")
     recipe = _build(Recipe, content, path.name)
-    recipe = dataclasses.replace(recipe, home=path.parent)
+    recipe = dataclasses.replace(recipe, home=path.parent, footage_home=footage)
     _check(recipe, path.name)
     return recipe
 
@@ -177,7 +191,7 @@ def _build(kind: Any, content: Any, where: str) -> Any:
     """A dataclass from a TOML table, its fields checked by their types."""
     if not isinstance(content, dict):
         raise UsageError(f"{where} must be a table, not {content!r}.")
-    known = {f.name: f for f in dataclasses.fields(kind) if f.name != "home"}
+    known = {f.name: f for f in dataclasses.fields(kind) if f.name not in HOMES}
     for key in content:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1, 0.5)
@@ -231,25 +245,29 @@ def _check(recipe: Recipe, where: str) -> None:
             raise UsageError(f"{where}: {text}")
 
     need(bool(recipe.footage), "a recipe needs at least one [[footage]].")
-    for n, spec in enumerate(recipe.footage):
+    for n, footage in enumerate(recipe.footage):
         here = f"footage[{n}]"
-        need(bool(spec.folder) != bool(spec.samples), f"{here} names either a folder or samples.")
+        need(bool(footage.folder) != bool(footage.samples), f"{here} names either a folder or samples.")
         need(
-            bool(spec.rights.strip()) or bool(spec.samples),
+            bool(footage.rights.strip()) or bool(footage.samples),
             f"{here} has no rights: say who licensed or consented to it.",
         )
-        need(spec.kind in ("filmed", "sample"), f"{here}: kind is filmed or sample, not {spec.kind!r}.")
-        for name in spec.samples:
+        need(footage.kind in ("filmed", "sample"), f"{here}: kind is filmed or sample, not {footage.kind!r}.")
+        for name in footage.samples:
             need(name in SAMPLES, f"{here}: there is no sample actor {name!r}; {_near(name, SAMPLES)}")
-        need(256 <= spec.size <= MAX_SIDE, f"{here}: size lies in 256..{MAX_SIDE}.")
-        need(not spec.layout or spec.layout in LAYOUTS, f"{here}: there is no layout {spec.layout!r}; "
-             f"{_near(spec.layout, LAYOUTS)}")  # fmt: skip
+        need(256 <= footage.size <= MAX_SIDE, f"{here}: size lies in 256..{MAX_SIDE}.")
+        need(not footage.layout or footage.layout in LAYOUTS, f"{here}: there is no layout {footage.layout!r}; "
+             f"{_near(footage.layout, LAYOUTS)}")  # fmt: skip
     for method in recipe.methods:
         known = (*TAKES, *SELF_METHODS)
         need(method.name in known, f"there is no method {method.name!r}; {_near(method.name, known)}")
         need(method.mode in ("relative", "absolute"), f"mode is relative or absolute, not {method.mode!r}.")
         need(0 < method.segment <= 1, f"the segment of {method.name} must lie in 0..1.")
         need(method.segment == 1 or method.name in SELF_METHODS, f"{method.name} cannot be limited to a segment.")
+    made: list[MethodSpec | FactorSpec | EditSpec] = [*recipe.methods, *recipe.factors, *recipe.edits]
+    for spec in made:
+        need(0 <= spec.stretches <= recipe.clips.each,
+             f"{spec.name}: stretches lies in 0..{recipe.clips.each} (clips.each), not {spec.stretches}.")  # fmt: skip
     for edit in recipe.edits:
         known_edits = [e.name for e in EDITS]
         for name in edit.set:

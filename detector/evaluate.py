@@ -17,7 +17,6 @@ from facewitness.detector.report import ClipReport
 from facewitness.errors import UnreadableInputError, UsageError
 
 HEADS = ("AP", "EER", "TPR@1", "TPR@5", "ECE", "abst.")
-HEADS = ("AP", "EER", "TPR@1", "TPR@5", "ECE", "abst.")
 MISSING_SCORE = 0.5
 """What an unscored clip counts as: neither real nor fake."""
 

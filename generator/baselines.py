@@ -13,25 +13,28 @@ from facewitness.generator.shapes import Shapes
 from facewitness.generator.synthesis import Synthesiser
 from facewitness.generator.warp import pull
 
-Baseline = Callable[[Synthesiser, Shapes], Callable[[int], NDArray[np.float32]]]
+Allowed = NDArray[np.bool_] | None
+"""(N,) which stored frames may be used; all where None."""
+Baseline = Callable[[Synthesiser, Shapes, Allowed], Callable[[int], NDArray[np.float32]]]
 """Prepares for wanted shapes; what it gives makes the square (S, S, 3; 0..255) of frame t."""
 
 
-def nearest(maker: Synthesiser, wanted: Shapes) -> dict[str, NDArray[np.int64]]:
+def nearest(maker: Synthesiser, wanted: Shapes, allowed: Allowed = None) -> dict[str, NDArray[np.int64]]:
     """Per region, the stored frame most like each wanted one, without regard to the frames before and after."""
     stored = maker.composer.shapes
-    return {r: costs(features(wanted, r, like=stored), features(stored, r)).argmin(1) for r in REGIONS}
+    barred = np.zeros(len(stored)) if allowed is None else np.where(allowed, 0.0, np.inf)
+    return {r: (costs(features(wanted, r, like=stored), features(stored, r)) + barred).argmin(1) for r in REGIONS}
 
 
-def copy_nearest(maker: Synthesiser, wanted: Shapes) -> Callable[[int], NDArray[np.float32]]:
+def copy_nearest(maker: Synthesiser, wanted: Shapes, allowed: Allowed = None) -> Callable[[int], NDArray[np.float32]]:
     """Show the stored frame whose head and face are nearest, as it is."""
-    canvas = nearest(maker, wanted)["canvas"]
+    canvas = nearest(maker, wanted, allowed)["canvas"]
     return lambda t: maker.composer.frames[canvas[t]].astype(np.float32)
 
 
-def mean_texture(maker: Synthesiser, wanted: Shapes) -> Callable[[int], NDArray[np.float32]]:
+def mean_texture(maker: Synthesiser, wanted: Shapes, allowed: Allowed = None) -> Callable[[int], NDArray[np.float32]]:
     """The averaged texture on the moving mesh, over the nearest stored frame."""
-    canvas = nearest(maker, wanted)["canvas"]
+    canvas = nearest(maker, wanted, allowed)["canvas"]
 
     def make(t: int) -> NDArray[np.float32]:
         drawn = conditioning(wanted.mesh[t], wanted.irises[t], maker.texture, maker.size).astype(np.float32)
@@ -41,9 +44,9 @@ def mean_texture(maker: Synthesiser, wanted: Shapes) -> Callable[[int], NDArray[
     return make
 
 
-def warped_nearest(maker: Synthesiser, wanted: Shapes) -> Callable[[int], NDArray[np.float32]]:
+def warped_nearest(maker: Synthesiser, wanted: Shapes, allowed: Allowed = None) -> Callable[[int], NDArray[np.float32]]:
     """Expression transfer by warping one frame (in the manner of Face2Face): the nearest, bent by the mesh's motion."""
-    canvas = nearest(maker, wanted)["canvas"]
+    canvas = nearest(maker, wanted, allowed)["canvas"]
 
     def make(t: int) -> NDArray[np.float32]:
         target = maker.composer.shell_of(wanted.mesh[t], wanted.irises[t])
@@ -52,11 +55,11 @@ def warped_nearest(maker: Synthesiser, wanted: Shapes) -> Callable[[int], NDArra
     return make
 
 
-def greedy_regions(maker: Synthesiser, wanted: Shapes) -> Callable[[int], NDArray[np.float32]]:
+def greedy_regions(maker: Synthesiser, wanted: Shapes, allowed: Allowed = None) -> Callable[[int], NDArray[np.float32]]:
     """Canvas, mouth and eyes each from the nearest frame of its own, chosen frame by frame, without network or
     fading."""
     still = np.zeros(len(wanted), np.float32)
-    choices = {r: Choice(first=i, second=i, mix=still) for r, i in nearest(maker, wanted).items()}
+    choices = {r: Choice(first=i, second=i, mix=still) for r, i in nearest(maker, wanted, allowed).items()}
     return lambda t: maker.composer.compose(wanted.mesh[t], wanted.irises[t], at(choices, t))
 
 

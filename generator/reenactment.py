@@ -2,7 +2,7 @@
 driver's time."""
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,8 @@ from facewitness.generator.label import Label
 from facewitness.generator.performance import Performance
 from facewitness.generator.publishing import Made, publish
 from facewitness.generator.shapes import shapes_of
-from facewitness.generator.synthesis import Synthesiser
+from facewitness.generator.square import FaceSquare
+from facewitness.generator.synthesis import Made1, Synthesiser
 from facewitness.progress import track as progress_bar
 
 if TYPE_CHECKING:
@@ -142,14 +143,20 @@ def render(
             canvas_for=square.shapes(shapes_of(canvas_for)) if canvas_for else None,
         )  # fmt: skip
         for made in maker.frames(wanted, choices, faithful=faithful):
-            first, second, mix = made.canvas
-            behind = stored[first]
-            detail = square.detail(behind, made.where, made.share)
-            if mix > 0 and second != first:
-                behind = np.asarray(cv2.addWeighted(behind, 1 - mix, stored[second], mix, 0), np.uint8)
-            yield square.paste(behind, made.picture, made.alpha, detail=detail)
+            yield composite(made, square, stored.__getitem__)
     finally:
         stored.close()
+
+
+def composite(made: Made1, square: FaceSquare, frame: Callable[[int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The frame that a synthesised square belongs to, HxWx3 RGB: its canvas from ``frame``, by number, with ``made``
+    in its ``square``."""
+    first, second, mix = made.canvas
+    behind = frame(first)
+    detail = square.detail(behind, made.where, made.share)
+    if mix > 0 and second != first:
+        behind = np.asarray(cv2.addWeighted(behind, 1 - mix, frame(second), mix, 0), np.uint8)
+    return square.paste(behind, made.picture, made.alpha, detail=detail)
 
 
 def side_by_side(driver: Path, made: Made, out: Path) -> Made:

@@ -1,9 +1,12 @@
 """A recipe becomes a dataset that its own check proves, that resumes, and that the check sees through when it is
 tampered with."""
 
+import errno
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -109,6 +112,96 @@ def test_the_check_sees_through_tampering(built: Path):
     assert {"altered", "missing", "unlisted"} <= kinds(built, **quick)
 
 
+def test_the_check_sees_what_lies_beside_a_clip(built: Path):
+    clips = read_labels(built)
+    frozen = next(c for c in clips if c.method == "gaze_frozen")
+    partly = next(c for c in clips if c.method == "self_reenactment" and c.segments[0][0] > 0)
+
+    def said(changed, **more) -> str:
+        write_labels(built, [replace(c, **more) if c is changed else c for c in clips])
+        found = check_dataset(built, manifests=False, footage=False).findings
+        return " ".join(f.text for f in found if f.clip == changed.clip_id)
+
+    assert said(frozen) == ""
+    assert "does not give the parameters it has in gaze" in said(frozen, degree=0.5)
+    assert "does not give" in said(frozen, factor="blinks_removed")
+    assert "white" in said(partly, segments=((0.0, 0.2),))
+    (built / partly.mask_path).write_bytes((built / frozen.mask_path).read_bytes())
+    (built / frozen.parameters_path).write_bytes(b"PK nothing")
+    assert "mask" in said(partly) and "was changed" in said(partly)
+    assert "was changed" in said(frozen) and "cannot be read" in said(frozen)
+
+
+def test_reals_and_fakes_declare_the_same_marks(built: Path):
+    """An outside watermark on fakes alone, or none on reals, would tell the label to whoever looks for it."""
+    from facewitness.provenance import verify_many
+
+    counts = {}
+    for audit in verify_many([built / c.path for c in read_labels(built)]):
+        declared = [a for a in audit.claims["assertions"] if a == "c2pa.soft-binding"]
+        counts[Path(audit.path).name] = len(declared)
+    assert set(counts.values()) == {2}, counts  # our watermark and the fingerprint
+
+
+def test_fakes_take_the_bits_of_their_real_clip(built: Path):
+    from facewitness.datasets.leak import ATTRIBUTES, attributes
+
+    at = ATTRIBUTES.index("bits_per_second")
+    clips = read_labels(built)
+    real = {c.pair_id: attributes(c, built)[at] for c in clips if c.label == "real"}
+    for clip in clips:
+        assert abs(attributes(clip, built)[at] / real[clip.pair_id] - 1) < 0.12, clip.clip_id
+
+
+def test_a_killed_build_goes_on_where_it_was(built: Path):
+    recipe = built.parent / "recipe.toml"
+    before = {c.clip_id: c for c in read_labels(built)}
+    gone = sorted(before)[:6]
+    for name in gone:
+        (built / before[name].path).unlink()
+    rows = {name: built / ".build" / "rows" / f"{name}.json" for name in gone}
+    for row in rows.values():
+        row.unlink()
+    command = [sys.executable, "-m", "facewitness", "dataset", "build", str(recipe), "-o", str(built), "--workers", "1"]
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 300
+    while not any(r.exists() for r in rows.values()) and killed.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    killed.kill()
+    killed.wait()
+    there = {n for n, r in rows.items() if r.exists()}
+    assert there
+    stamps = {n: (built / before[n].path).stat().st_mtime_ns for n in there}
+    time.sleep(1)  # its worker sees that the build is gone, and goes
+    again = build_dataset(load_recipe(recipe), built, workers=1)
+    assert again.clips == len(before) and again.made <= len(gone) - len(there)
+    assert again.labels_sha256 == digest(list(before.values()))
+    assert all((built / before[n].path).stat().st_mtime_ns == at for n, at in stamps.items())
+    assert check_dataset(built, footage=False).ok
+
+
+def test_a_full_disk_is_a_sentence_and_what_was_made_stays(built: Path, monkeypatch: pytest.MonkeyPatch):
+    from facewitness.datasets import build
+
+    clips = read_labels(built)
+    (built / clips[0].path).unlink()
+
+    class Full(ThreadPoolExecutor):
+        def __init__(self, workers, **_):
+            super().__init__(workers)
+
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(build, "ProcessPoolExecutor", Full)
+    monkeypatch.setattr(build, "_make_chunk", no_room)
+    monkeypatch.setattr(build, "_make_actors", lambda recipe, plan, jobs, *_: ({j.person: built for j in jobs}, []))
+    with pytest.raises(UsageError, match="disk is full"):
+        build_dataset(load_recipe(built.parent / "recipe.toml"), built)
+    assert {c.clip_id for c in read_labels(built)} == {c.clip_id for c in clips[1:]}
+    assert check_dataset(built, manifests=False, footage=False).ok
+
+
 def test_the_command_exits_1_with_a_list(built: Path):
     clip = read_labels(built)[0]
     (built / clip.path).unlink()
@@ -140,6 +233,19 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path, built:
         build_dataset(load_recipe(built.parent / "recipe.toml"), tmp_path / "mine")
 
 
+def rightless(folder: Path) -> str:
+    """Why a video in a list, of which neither list nor recipe says who allowed it, is left out."""
+    from facewitness.datasets.footage import Take, gather
+    from facewitness.datasets.recipe import FootageSpec, Recipe
+
+    write_video(folder / "in" / "p5.mp4", seed=1, frames=5)
+    (folder / "five.csv").write_text("file,person_id,rights\np5.mp4,p5, \n")
+    spec = FootageSpec(folder="in", list="five.csv")
+    takes, problems = gather(Recipe(name="x", footage=(spec,), home=folder), folder / "work")
+    assert not [t for t in takes if isinstance(t, Take)]
+    return problems[0].reason
+
+
 def test_unfit_footage_is_a_row_with_its_reason(tmp_path: Path):
     from facewitness.datasets.build import _train
     from facewitness.datasets.footage import gather
@@ -149,14 +255,16 @@ def test_unfit_footage_is_a_row_with_its_reason(tmp_path: Path):
     (tmp_path / "in" / "p2_broken.mp4").write_bytes(b"\0" * 5000)
     (tmp_path / "in" / "p3_empty.mp4").touch()
     (tmp_path / "list.csv").write_text(
-        "file,person_id,rights\np1_noface.mp4,p1,mine\np2_broken.mp4,p2,mine\np3_empty.mp4,p3,"
+        "file,person_id,rights\np1_noface.mp4,p1,mine\np2_broken.mp4,p2,mine\np3_empty.mp4,p3,\np4_gone.mp4,p4,mine"
     )
     text = 'name = "x"\n[[footage]]\nfolder = "in"\nlist = "list.csv"\nrights = "made here"\n'
     (tmp_path / "r.toml").write_text(text)
     recipe = load_recipe(tmp_path / "r.toml")
     takes, problems = gather(recipe, tmp_path / "work")
     assert [t.person for t in takes] == ["p1"]
-    assert sorted(Path(p.what).name for p in problems) == ["p2_broken.mp4", "p3_empty.mp4"]
+    assert sorted(Path(p.what).name for p in problems) == ["p2_broken.mp4", "p3_empty.mp4", "p4_gone.mp4"]
+    assert "not there" in next(p.reason for p in problems if p.what == "p4_gone.mp4")
+    assert "rights" in rightless(tmp_path)
     with pytest.raises(FacewitnessError, match="no face"):
         _train(takes[0], tmp_path / "actor", recipe.actors, 0)
 

@@ -8,7 +8,7 @@ import pytest
 from facewitness.datasets.footage import Take
 from facewitness.datasets.labels import REAL
 from facewitness.datasets.plan import make_plan, split_people
-from facewitness.datasets.recipe import ClipSpec, FactorSpec, FootageSpec, MethodSpec, Recipe
+from facewitness.datasets.recipe import ClipSpec, EditSpec, FactorSpec, FootageSpec, MethodSpec, Recipe
 
 
 def take(person: str, *, seconds: float = 20.0, sha: str = "") -> Take:
@@ -76,3 +76,26 @@ def test_the_estimate_counts_what_will_be_made(takes):
     plan = make_plan(takes, recipe())
     estimate = plan.estimate(recipe(), cores=2)
     assert estimate["clips"] == len(plan.jobs) and estimate["bytes"] > 0 and estimate["seconds"] > 0
+
+
+def test_what_is_made_of_some_stretches_is_dealt_so_that_every_quality_has_as_many_fakes(takes):
+    names = ("gaze_only", "lids_only", "mouth_only", "pose_only", "expression_only", "reenactment")
+    wanted = Recipe(
+        name="x", footage=(FootageSpec(folder="a", rights="r"),), clips=ClipSpec(each=3, crf=(18, 23, 30)),
+        methods=tuple(MethodSpec(name=n, stretches=1) for n in names),
+        edits=(EditSpec(set={"smile": 0.5}, stretches=1), EditSpec(set={"smile": 0.9}, name="grin", stretches=1)),
+        factors=(FactorSpec(name="gaze_frozen", stretches=1), FactorSpec(name="eye_delay", stretches=1)),
+    )  # fmt: skip
+    plan = make_plan(takes, wanted)
+    for person in plan.actors:
+        mine = [j for j in plan.jobs if j.person == person and j.label != REAL]
+        for name in (*names, "gaze_frozen", "eye_delay"):
+            assert len({j.stretch for j in mine if j.method == name}) == 1
+        sizes = Counter(j.stretch for j in mine)
+        assert set(sizes) == {0, 1, 2} and max(sizes.values()) - min(sizes.values()) <= 2, sizes
+        assert {j.crf for j in mine} == {18, 23, 30}
+    quality = {label: Counter(j.crf for j in plan.jobs if j.label == label) for label in ("real", "fake")}
+    assert len(set(quality["real"].values())) == 1
+    assert max(quality["fake"].values()) / min(quality["fake"].values()) < 1.1
+    placed = {j.stretch for j in plan.jobs if j.method == "gaze_only"}
+    assert placed == {0, 1, 2}  # of one person the first, of another the last

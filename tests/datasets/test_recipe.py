@@ -33,6 +33,8 @@ def load(tmp_path: Path, text: str):
         (GOOD + '[clips]\nseconds = "long"', "must be a number"),
         (GOOD + "[clips]\ncrf = [99]", "0 to 51"),
         (GOOD + '[[footage]]\nfolder = "a"\nrights = "r"\nlayout = "ffp"', "did you mean 'ffpp'"),
+        (GOOD + '[[methods]]\nname = "gaze_only"\nstretches = 9', "stretches lies in 0..2"),
+        ('home = "/"\n' + GOOD, "unknown key 'home'"),
         ("name = ", "is no TOML"),
     ],
 )
@@ -52,3 +54,25 @@ def test_the_template_is_a_valid_recipe_with_every_method_and_factor(tmp_path: P
     recipe = load(tmp_path, template_recipe())
     assert {f.name for f in recipe.factors} == set(FACTORS)
     assert len(recipe.methods) >= 7
+
+
+def test_the_example_names_every_factor_and_no_place(tmp_path: Path):
+    from facewitness.datasets.factors import FACTORS
+
+    text = (Path(__file__).parents[2] / "examples" / "benchmark.toml").read_text()
+    recipe = load(tmp_path, text)
+    assert {f.name for f in recipe.factors} == set(FACTORS)
+    assert [f.folder for f in recipe.footage] == ["."]
+
+
+def test_footage_may_lie_elsewhere_than_the_recipe(tmp_path: Path):
+    from facewitness.datasets.footage import gather
+
+    from .conftest import write_video
+
+    write_video(tmp_path / "far" / "people" / "p1_a.mp4", seed=1)
+    (tmp_path / "r.toml").write_text('name = "x"\n[[footage]]\nfolder = "people"\nrights = "made here"\n')
+    with pytest.raises(UnreadableInputError, match="not there"):
+        gather(load_recipe(tmp_path / "r.toml"), tmp_path / "work")
+    takes, _ = gather(load_recipe(tmp_path / "r.toml", footage=tmp_path / "far"), tmp_path / "work")
+    assert [t.person for t in takes] == ["p1"]

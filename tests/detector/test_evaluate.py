@@ -45,7 +45,7 @@ def test_a_table_of_scores_of_another_detector_is_judged(folder, capsys):
             "--no-scan",
             "--scores",
             folder / "other.csv",
-            "--by-factor",
+            "--by",
             "generator",
             "--draws",
             20,

@@ -55,3 +55,34 @@ def test_nothing_else_in_the_room_writes_made_video():
 
     users = [p.name for p in Path(room.__path__[0]).rglob("*.py") if "VideoWriter" in p.read_text()]
     assert users == ["publishing.py"]
+
+
+def test_footage_beside_fakes_carries_the_same_marks(tmp_path, monkeypatch):
+    """The reals of a data set: the same watermark, an outside one too, where fakes have it; nothing called made."""
+    from facewitness.generator.publishing import publish_footage
+    from facewitness.provenance import trustmark, verify_file
+    from facewitness.provenance.manifest import Ingredient
+
+    class Coder:
+        pictures = 0
+
+        def encode(self, in_cover_image, string_secret, MODE="text"):
+            self.pictures += 1
+            return in_cover_image
+
+    coder = Coder()
+    monkeypatch.setattr(trustmark, "load", lambda: coder)
+    monkeypatch.setenv(trustmark.CHOICE, trustmark.NAME)
+    made = publish(iter(FRAMES), tmp_path / "fake.mp4", frame_rate=Fraction(25), label=LABEL)
+    assert coder.pictures == len(FRAMES)
+    real = publish_footage(
+        iter(FRAMES), tmp_path / "real.mp4", frame_rate=Fraction(25),
+        footage=Ingredient(path=made.path, relationship="parentOf"),
+    )  # fmt: skip
+    assert coder.pictures == 2 * len(FRAMES)
+    marks = {}
+    for path in (made.path, real.path):
+        claims = verify_file(path).claims
+        marks[path] = [a for a in claims["assertions"] if a == "c2pa.soft-binding"]
+    assert len(marks[made.path]) == len(marks[real.path]) == 3
+    assert not (tmp_path / "real.mp4.label.json").exists()

@@ -19,6 +19,9 @@ def dataset() -> None:
 def build(
     recipe: Path = typer.Argument(..., help="Recipe, a TOML file; see `facewitness dataset template`."),
     out: Path = typer.Option(..., "--out", "-o", help="Folder of the data set; taken up again where it was begun."),
+    footage: Path | None = typer.Option(
+        None, "--footage", help="Folder that the recipe's footage is relative to; the recipe's own where not given."
+    ),
     dry_run: bool = typer.Option(
         False, "--dry-run", help="Say what would be built, how large and how long, and leave."
     ),
@@ -30,7 +33,7 @@ def build(
     from facewitness.datasets.build import build_dataset
     from facewitness.datasets.recipe import load_recipe
 
-    wanted = load_recipe(recipe)
+    wanted = load_recipe(recipe, footage=footage)
     if dry_run:
         _say_plan(wanted, out, workers, json)
         return
@@ -83,7 +86,7 @@ def check(
 ) -> None:
     """Prove hashes, manifests, labels and splits, and that nothing but the content tells the label (exit code 1 if
     not)."""
-    from facewitness.datasets.check import check_dataset
+    from facewitness.datasets.check import check_dataset, said_of
     from facewitness.errors import EXIT_NEGATIVE
 
     result = check_dataset(folder, manifests=manifests, footage=footage, workers=workers)
@@ -99,6 +102,8 @@ def check(
         )
         states = ", ".join(f"{count} {state}" for state, count in result.manifests.items()) or "not verified"
         typer.echo(f"{result.clips} clips; manifests: {states}; attribute-only classifier AUC {leak}")
+        if result.marks:
+            typer.echo(f"our watermark {said_of(result.marks)}")
         typer.echo("nothing is wrong" if result.ok else f"{len(result.findings)} things are wrong")
     if not result.ok:
         raise typer.Exit(EXIT_NEGATIVE)

@@ -56,7 +56,11 @@ def evaluate_(
     scores: list[Path] = typer.Option([], "--scores", help="CSV of another detector's scores: file, p_fake."),
     against: Path | None = typer.Option(None, "--against", help="A second model folder, compared by DeLong's test."),
     split: str | None = typer.Option(None, "--split", help="Only the clips of this split."),
-    by_factor: list[str] = typer.Option([], "--by-factor", help="Column of labels.parquet (or index.csv) to group by."),
+    by: list[str] = typer.Option([], "--by", help="Column of labels.parquet (or index.csv) to group by."),
+    by_factor: bool = typer.Option(False, "--by-factor", help="How the score responds to each controlled forgery."),
+    curves: Path | None = typer.Option(
+        None, "--curves", help="Draw the response curves to this .svg, .png or .pdf; implies --by-factor."
+    ),
     robustness: bool = typer.Option(False, "--robustness", help="Seven distortions at five levels each (35 scans)."),
     scan: bool = typer.Option(True, help="Scan with our model; without, only the scores given are judged."),
     draws: int = typer.Option(1000, "--draws", min=10, help="Bootstrap draws."),
@@ -84,11 +88,35 @@ def evaluate_(
         judged += ev.read_scores(path, clips)
     if not judged:
         raise UsageError("nothing to judge: give --scores, or leave --no-scan out.")
-    result = ev.evaluate(clips, judged, factors=ev.read_factors(dataset, clips, by_factor), draws=draws) | tables
+    result = ev.evaluate(clips, judged, factors=ev.read_factors(dataset, clips, by), draws=draws) | tables
+    responses = _responses(dataset, clips, judged) if by_factor or curves else {}
+    if curves:
+        from facewitness.detector.response import draw_curves
+
+        draw_curves(responses, curves)
     if json:
-        typer.echo(to_json({"schema": "facewitness.eval/1", **result}))
+        typer.echo(to_json({"schema": "facewitness.eval/1", **result, "response": responses}))
         return
     typer.echo(ev.table(result))
+    if responses:
+        from facewitness.detector.response import curves_table
+
+        typer.echo(curves_table(responses))
+
+
+def _responses(dataset: Path, clips: Any, judged: Any) -> dict[str, Any]:
+    """The response curves of every detector that was judged, by its name."""
+    from facewitness.datasets.labels import read_labels
+    from facewitness.detector.response import response_curves
+
+    if not dataset.is_dir():
+        raise UsageError("--by-factor needs a data set folder whose labels name factor, degree and pair_id.")
+    wanted = {c.name for c in clips}
+    labels = [c for c in read_labels(dataset) if c.clip_id in wanted]
+    return {
+        one.name: response_curves(labels, dict(zip((c.name for c in clips), map(float, one.p_fake), strict=True)))
+        for one in judged
+    }
 
 
 @app.command()

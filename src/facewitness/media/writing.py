@@ -38,7 +38,7 @@ class VideoWriter:
         height: int,
         frame_rate: Fraction,
         time_base: Fraction | None = None,
-        crf: int = 16,
+        crf: float = 16,
         preset: str = "medium",
         audio_from: Path | None = None,
         audio_start_s: float = 0.0,
@@ -48,9 +48,9 @@ class VideoWriter:
 
         ``width`` and ``height`` are those of the frames; an odd side is filled up by repeating its last line, as
         4:2:0 has no odd sizes. ``time_base`` is the unit of the ``pts`` given to ``write`` (default: one frame).
-        ``crf`` 0 (best) to 51, ``preset`` as x264 names them. The sound of ``audio_from`` is carried over from its
-        second ``audio_start_s`` on: packet by packet where a browser plays its codec in an MP4, else as AAC; it ends
-        with the picture.
+        ``crf`` 0 (best) to 51, fractions too, ``preset`` as x264 names them. The sound of ``audio_from`` is carried
+        over from its second ``audio_start_s`` on: packet by packet where a browser plays its codec in an MP4, else as
+        AAC; it ends with the picture.
         Raises UsageError for sizes, rates or names that cannot be written.
         """
         if path.suffix.lower() not in (".mp4", ".mov", ".m4v"):
