@@ -39,10 +39,15 @@ def adopt(source: Path, out: Path, *, layout: str | None = None, rights: str) ->
         if clip.mask_path and (source / clip.mask_path).exists():
             mask = f"masks/{name}{Path(clip.mask_path).suffix}"
             place(source / clip.mask_path, out / mask)
+        parameters = ""
+        if clip.parameters_path and (source / clip.parameters_path).exists():
+            parameters = f"parameters/{name}.npz"
+            place(source / clip.parameters_path, out / parameters)
         clips.append(
             replace(
-                clip, clip_id=name, path=where, mask_path=mask, parameters_path="", parameters_sha256="",
-                mask_sha256=sha256_file(out / mask) if mask else "", fps=float(info.frame_rate),
+                clip, clip_id=name, path=where, mask_path=mask, parameters_path=parameters,
+                mask_sha256=sha256_file(out / mask) if mask else "",
+                parameters_sha256=sha256_file(out / parameters) if parameters else "", fps=float(info.frame_rate),
                 frames=info.frames or clip.frames, width=info.width, height=info.height, codec=info.codec,
                 audio=info.audio_codec is not None, sha256=sha256_file(path), rights=clip.rights or rights,
             )

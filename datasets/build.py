@@ -103,7 +103,7 @@ def _build(recipe: Recipe, folder: Path, workers: int | None, limit: int | None)
 
 
 def preview(jobs: Sequence[Job], count: int) -> list[Job]:
-    """``count`` jobs that show as many methods as possible, each with its real clip."""
+    """``count`` jobs that show as many methods as possible, a real clip first, of as few people as will do."""
     by_method: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         by_method[job.method].append(job)

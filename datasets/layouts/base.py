@@ -15,6 +15,8 @@ from facewitness.files import write_text
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg")
 BESIDE = "facewitness.csv"
 """The full labels of an exported dataset, with paths in the layout."""
+KEPT = ".facewitness"
+"""Where masks and parameters go that a layout has no place for; hidden, so that no reader takes a mask for a clip."""
 
 Reader = Callable[[Path], list[Clip]]
 Writer = Callable[[Sequence[Clip], Path, Path], list[Clip]]
@@ -97,9 +99,22 @@ def export_dataset(dataset: Path, layout: str, out: Path) -> list[Clip]:
         if not (dataset / clip.path).exists():
             raise UnreadableInputError(f"{dataset / clip.path} is missing; run `facewitness dataset check {dataset}`.")
     out.mkdir(parents=True, exist_ok=True)
-    moved = chosen.write(clips, dataset, out)
+    before = {c.clip_id: c for c in clips}
+    moved = [_kept(clip, before[clip.clip_id], dataset, out) for clip in chosen.write(clips, dataset, out)]
     write_text(out / BESIDE, to_csv(moved))
     return moved
+
+
+def _kept(moved: Clip, before: Clip, dataset: Path, out: Path) -> Clip:
+    """The clip with its mask and parameters, beside it where the layout has no place for them."""
+    mask, parameters = moved.mask_path, ""
+    if before.mask_path and not mask and (dataset / before.mask_path).is_file():
+        mask = f"{KEPT}/masks/{slug(before.clip_id)}{Path(before.mask_path).suffix}"
+        place(dataset / before.mask_path, out / mask)
+    if before.parameters_path and (dataset / before.parameters_path).is_file():
+        parameters = f"{KEPT}/parameters/{slug(before.clip_id)}.npz"
+        place(dataset / before.parameters_path, out / parameters)
+    return replace(moved, mask_path=mask, parameters_path=parameters)
 
 
 def _layout(name: str) -> Layout:
@@ -143,8 +158,9 @@ def place(source: Path, target: Path) -> None:
 
 
 def videos(folder: Path) -> list[Path]:
-    """All video files below ``folder``, sorted."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
+    """All video files below ``folder``, sorted; nothing hidden."""
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def relative(path: Path, folder: Path) -> str:

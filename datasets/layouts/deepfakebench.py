@@ -1,9 +1,9 @@
-"""DeepfakeBench (Yan et al., NeurIPS 2023): JSON of frame lists, {dataset: {label: {split: {compression: {video:
-...}}}}}.
+"""DeepfakeBench (Yan et al., NeurIPS 2023): JSON of frame lists, {dataset: {label: {split: {video: {label, frames}}}}}.
 
-Only FaceForensics++ has the level of compressions there; other sets go from split to video. Labels end in ``real``
-or name a
-method. Exported frames are PNG files of the clips, evenly spread, below ``frames/``.
+FaceForensics++ alone has one level more, of compressions, between split and video. Its reader (training/dataset/
+abstract_dataset.py) asks every label for the split it wants, so each has all three, empty perhaps; it looks for the
+mask of ``frames/.../007.png`` at ``masks/.../007.png``, and needs every label in its ``label_dict``: the lines to add
+lie in ``label_dict.yaml``. Exported frames are PNG files, evenly spread.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from facewitness.datasets.labels import FAKE, REAL, Clip
+from facewitness.datasets.labels import FAKE, REAL, SPLITS, Clip
 from facewitness.datasets.layouts.base import place, relative, slug
 from facewitness.errors import UnreadableInputError
 from facewitness.files import to_json, write_text
@@ -79,25 +79,31 @@ def read(folder: Path) -> list[Clip]:
 
 
 def write(clips: Sequence[Clip], dataset: Path, out: Path) -> list[Clip]:
-    """Write frames and ``dataset_json/facewitness.json``."""
-    tree: dict[str, Any] = {}
+    """Write frames, masks, ``dataset_json/facewitness.json`` and ``label_dict.yaml``."""
+    labels = sorted({_label(c) for c in clips})
+    tree: dict[str, Any] = {label: {split: {} for split in SPLITS} for label in labels}
     moved = []
     for clip in clips:
-        label = f"{NAME}-real" if clip.label == REAL else clip.method
-        compression = f"c{clip.crf}" if clip.crf >= 0 else "raw"
-        home = Path("frames") / slug(clip.clip_id)
-        frames = _frames(dataset / clip.path, out / home)
-        video = Path("videos") / (slug(clip.clip_id) + Path(clip.path).suffix)
+        name = slug(clip.clip_id)
+        frames = _frames(dataset / clip.path, out / "frames" / name)
+        if clip.mask_path:
+            _frames(dataset / clip.mask_path, out / "masks" / name, grey=True)
+        video = Path("videos") / (name + Path(clip.path).suffix)
         place(dataset / clip.path, out / video)
-        entry = {"label": label, "frames": [relative(f, out) for f in frames], "video": video.as_posix()}
-        branch = tree.setdefault(label, {}).setdefault(clip.split or "train", {}).setdefault(compression, {})
-        branch[slug(clip.clip_id)] = entry
+        entry = {"label": _label(clip), "frames": [relative(f, out) for f in frames], "video": video.as_posix()}
+        tree[_label(clip)][clip.split or "train"][name] = entry
         moved.append(replace(clip, path=video.as_posix(), mask_path=""))
     write_text(out / "dataset_json" / f"{NAME}.json", to_json({NAME: tree}, indent=1))
+    numbers = "".join(f"  {label}: {int(not label.endswith('real'))}\n" for label in labels)
+    write_text(out / "label_dict.yaml", f"label_dict:\n{numbers}")
     return moved
 
 
-def _frames(video: Path, home: Path) -> list[Path]:
+def _label(clip: Clip) -> str:
+    return f"{NAME}-real" if clip.label == REAL else clip.method
+
+
+def _frames(video: Path, home: Path, *, grey: bool = False) -> list[Path]:
     """Evenly spread frames of a video as PNG files."""
     import cv2
     import numpy as np
@@ -113,6 +119,6 @@ def _frames(video: Path, home: Path) -> list[Path]:
     for frame in read_frames(video):
         if frame.index in wanted:
             path = home / f"{frame.index:03d}.png"
-            cv2.imwrite(str(path), np.ascontiguousarray(frame.image[..., ::-1]))
+            cv2.imwrite(str(path), np.ascontiguousarray(frame.image[..., 1] if grey else frame.image[..., ::-1]))
             written.append(path)
     return written

@@ -24,6 +24,8 @@ def test_out_and_back_keeps_every_label(small_set: Path, tmp_path: Path, layout:
     for clip in after:
         told = before[clip.clip_id]
         assert (tmp_path / "out" / clip.path).exists()
+        assert bool(clip.mask_path) == bool(told.mask_path)
+        assert not clip.mask_path or (tmp_path / "out" / clip.mask_path).is_file()
         for name in (
             "label",
             "split",
@@ -139,19 +141,27 @@ def test_deepfakebench_json_with_and_without_compression(tmp_path: Path, compres
     assert clips["000"].crf == (23 if compression else -1)
 
 
-def test_a_deepfakebench_reader_finds_every_frame(small_set: Path, tmp_path: Path):
-    """As DeepfakeBench's dataset class walks its JSON: dataset, label, split, compression, video."""
+@pytest.mark.parametrize("mode", ["train", "val", "test"])
+def test_a_deepfakebench_reader_finds_every_frame(small_set: Path, tmp_path: Path, mode: str):
+    """As DeepfakeBench's abstract_dataset.py walks the JSON of a set, and looks for masks."""
+    import cv2
+
     export_dataset(small_set, "deepfakebench", tmp_path / "out")
-    tree = json.loads((tmp_path / "out/dataset_json/facewitness.json").read_text())["facewitness"]
-    seen = 0
-    for label, splits in tree.items():
-        for split in splits:
-            for videos in splits[split].values():
-                for entry in videos.values():
-                    assert entry["label"] == label
-                    assert entry["frames"] and all((tmp_path / "out" / f).stat().st_size for f in entry["frames"])
-                    seen += 1
-    assert seen == len(read_labels(small_set))
+    lines = (tmp_path / "out/label_dict.yaml").read_text().splitlines()[1:]
+    label_dict = {name.strip(): int(number) for name, number in (line.split(": ") for line in lines)}
+    info = json.loads((tmp_path / "out/dataset_json/facewitness.json").read_text())
+    labels, masks = [], 0
+    for label in info["facewitness"]:
+        for entry in info["facewitness"][label][mode].values():
+            labels.append(label_dict[entry["label"]])
+            for frame in entry["frames"]:
+                image = cv2.imread(str(tmp_path / "out" / frame))
+                assert image is not None
+                mask = cv2.imread(str(tmp_path / "out" / frame.replace("frames", "masks")), 0)
+                assert mask is None or mask.shape == image.shape[:2]
+                masks += mask is not None
+    told = [int(c.label == "fake") for c in read_labels(small_set) if c.split == mode]
+    assert sorted(labels) == sorted(told) and masks > 0
 
 
 def test_hugging_face_metadata_names_every_file(small_set: Path, tmp_path: Path):

@@ -99,3 +99,14 @@ def test_what_is_made_of_some_stretches_is_dealt_so_that_every_quality_has_as_ma
     assert max(quality["fake"].values()) / min(quality["fake"].values()) < 1.1
     placed = {j.stretch for j in plan.jobs if j.method == "gaze_only"}
     assert placed == {0, 1, 2}  # of one person the first, of another the last
+
+
+def test_a_preview_shows_every_method_before_any_twice(takes):
+    from facewitness.datasets.build import preview
+
+    jobs = make_plan(takes, recipe()).jobs
+    methods = {j.method for j in jobs}
+    shown = preview(jobs, len(methods))
+    assert {j.method for j in shown} == methods and len({j.person for j in shown}) == 1
+    assert {j.method for j in preview(jobs, 1)} == {""}
+    assert len(preview(jobs, 10_000)) == len(jobs)
