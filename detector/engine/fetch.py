@@ -1,9 +1,13 @@
 """Clips that are not on this machine: which addresses may be read, and a copy on disk for as long as one is scanned."""
 
 import contextlib
+import functools
 import hashlib
+import http.client
+import os
 import shutil
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,12 +19,14 @@ from facewitness.detector.engine.sources import VIDEO_SUFFIXES
 from facewitness.errors import MissingPieceError, UnreadableInputError
 
 PROTOCOLS = ("file", "http", "https", "s3", "gs", "memory")
-"""Addresses that are read; ``s3`` and ``gs`` need the packages s3fs and gcsfs."""
+"""Addresses that are read; ``s3`` and ``gs`` by s3fs and gcsfs where these are installed, else by Arrow's clients."""
 MAX_BYTES = 8 << 30
 """A clip may be this large; more is refused before or while it is fetched."""
 NET_SECONDS = 60.0
 """A server may be silent for so long."""
 BLOCK = 1 << 20
+FRESH_SECONDS = 5.0
+"""A file younger than this may change again without its time telling: stores count in whole seconds."""
 
 
 def is_uri(text: str) -> bool:
@@ -46,8 +52,11 @@ def find_remote(uri: str) -> Iterator[str]:
     try:
         system = _system(protocol)
         found = sorted(system.find(uri))
+        if not found:
+            system.ls(uri)  # says what is wrong, which walking passes over
     except (OSError, ValueError) as e:
-        raise UnreadableInputError(f"{uri} cannot be listed ({e}); check the address and your credentials.") from e
+        why = " ".join(str(e).split())[:200]
+        raise UnreadableInputError(f"{uri} cannot be listed ({why}); check the address and your credentials.") from e
     for name in found:
         if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES:
             yield f"{protocol}://{name}"
@@ -63,6 +72,8 @@ def remote_signature(uri: str) -> str | None:
     except (OSError, ValueError):
         return None
     tag = info.get("ETag") or info.get("etag") or info.get("md5Hash")
+    if not tag and (changed := info.get("mtime")) and time.time() - changed.timestamp() > FRESH_SECONDS:
+        tag = changed.isoformat()
     return f"{info.get('size')}:{tag}" if tag else None
 
 
@@ -82,16 +93,18 @@ def _copy(uri: str, path: Path) -> str:
     total, size = hashlib.sha256(), 0
     try:
         with _opened(uri) as source, path.open("wb") as out:
-            while block := source.read(BLOCK):
+            announced = getattr(source, "length", None) or 0  # of an answer over HTTP, where it says so
+            while max(size, announced) <= MAX_BYTES and (block := source.read(BLOCK)):
                 size += len(block)
-                if size > MAX_BYTES:
-                    raise UnreadableInputError(
-                        f"{uri} is larger than {MAX_BYTES >> 30} GB, the limit for remote clips."
-                    )
                 total.update(block)
                 out.write(block)
-    except (OSError, ValueError, urllib.error.URLError) as e:
-        raise UnreadableInputError(f"{uri} cannot be fetched ({str(e)[:200]}); check the address.") from e
+    except (OSError, ValueError, http.client.HTTPException) as e:
+        why = " ".join(str(e).split())[:200] or type(e).__name__
+        raise UnreadableInputError(f"{uri} cannot be fetched ({why}); check the address.") from e
+    if max(size, announced) > MAX_BYTES:
+        raise UnreadableInputError(f"{uri} is larger than {MAX_BYTES >> 20:,} MB, the limit for remote clips.")
+    if size < announced:
+        raise UnreadableInputError(f"{uri} ended after {size:,} of {announced:,} bytes; fetch it again later.")
     return total.hexdigest()
 
 
@@ -122,5 +135,22 @@ def _system(protocol: str) -> Any:
     try:
         return fsspec.filesystem(protocol)
     except ImportError as e:
-        package = {"s3": "s3fs", "gs": "gcsfs"}.get(protocol, f"fsspec[{protocol}]")
-        raise MissingPieceError(f"{protocol}:// needs one more package: pip install {package}.") from e
+        if protocol not in ("s3", "gs"):
+            raise MissingPieceError(f"{protocol}:// needs one more package: pip install fsspec[{protocol}].") from e
+        return _arrow(protocol)
+
+
+@functools.cache
+def _arrow(protocol: str) -> Any:
+    """A bucket through Arrow's client, which takes the same variables and files for credentials as Amazon's and
+    Google's tools, and ``AWS_ENDPOINT_URL`` for other servers that speak S3."""
+    from fsspec.implementations.arrow import ArrowFSWrapper
+    from pyarrow import fs
+
+    if protocol == "gs":
+        return ArrowFSWrapper(fs.GcsFileSystem())
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return ArrowFSWrapper(
+        fs.S3FileSystem(endpoint_override=endpoint, region=region, request_timeout=NET_SECONDS, connect_timeout=10)
+    )
