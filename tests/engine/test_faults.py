@@ -1,12 +1,15 @@
 """What goes wrong around a scan: killed parents and workers, full disks, folders that cannot be written."""
 
+import contextlib
 import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,6 +25,9 @@ scanner = Scanner(function="standin:scan", options={"pause_s": 0.03}, model_id="
 for row in scan_paths([sys.argv[1]], out=sys.argv[2], workers=2, scanner=scanner):
     print(row["path"], flush=True)
 """
+
+
+NOBODY = 65534
 
 
 def alive(pid: int) -> bool:
@@ -103,11 +109,37 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_scanned(clips
     assert scan.scanned() == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_refused(clips, scan, tmp_path):
-    (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(UsageError, match="cannot be written"):
-        scan(clips("a"), out=tmp_path / "locked")
+@contextlib.contextmanager
+def unprivileged():
+    """As nobody, where the tests run as root, who may write everywhere."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("what", ["the folder", "the file"])
+def test_results_that_may_not_be_written_are_said_before_anything_is_scanned(clips, scan, scanner, what):
+    reachable = Path(tempfile.mkdtemp(prefix="reachable-"))  # pytest's own folders are closed to nobody
+    reachable.chmod(0o755)
+    out, folder = reachable / "out", clips("a")
+    out.mkdir()
+    if what == "the file":
+        open_store(out).close()
+        (out / "results.sqlite").chmod(0o444)
+    else:
+        out.chmod(0o555)
+    try:
+        with unprivileged(), pytest.raises(UsageError, match="cannot be written") as e:
+            list(scan_paths([folder], out=out, scanner=scanner))
+        assert "\n" not in str(e.value) and not scan.scanned()
+    finally:
+        out.chmod(0o755)
+        shutil.rmtree(reachable)
 
 
 def test_a_read_only_database_is_refused(clips, scan, tmp_path):
@@ -130,13 +162,35 @@ main(["scan", sys.argv[1], "--out", sys.argv[2], "--workers", "2", "--jsonl"])
 """
 
 
-def test_a_full_disk_stops_the_scan_keeps_what_was_stored_and_the_next_run_goes_on(clips, scan, tmp_path):
-    """A limit on the size of files stands for the full disk."""
-    folder, out = clips(*(f"{i:03}" for i in range(150))), tmp_path / "out"
+@pytest.fixture(params=["a limit on the size of files", "a disk of a megabyte"])
+def little_room(request, tmp_path):
+    """(folder, bytes a file may have, what makes room): little room in two ways."""
+    folder = tmp_path / "little"
+    folder.mkdir()
+    if request.param.startswith("a limit"):
+        yield folder, 300_000, lambda: None
+        return
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no disk may be mounted here")
+    try:
+        yield (
+            folder,
+            resource.RLIM_INFINITY,
+            lambda: subprocess.run(["mount", "-o", "remount,size=50m", folder], check=True),
+        )
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_stops_the_scan_keeps_what_was_stored_and_the_next_run_goes_on(clips, scan, little_room):
+    folder = clips(*(f"{i:03}" for i in range(150)))
+    out, most_bytes, make_room = little_room
     run = [sys.executable, "-c", FULL, str(folder), str(out)]
-    full = subprocess.run([*run, "300000"], capture_output=True, text=True)
+    full = subprocess.run([*run, str(most_bytes)], capture_output=True, text=True)
     assert full.returncode == 2, full.stderr
     assert "what was stored before is kept" in full.stderr and len(full.stderr.strip().splitlines()) == 1
+    make_room()
     with open_store(out, read_only=True) as store:
         kept = store.count()
     assert 0 < kept < 150
