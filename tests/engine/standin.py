@@ -62,3 +62,15 @@ def decode(path: Path) -> dict:
         "status": "ok", "verdict": "no_evidence", "p_fake": None, "duration_s": reader.info.duration_s,
         "frames": frames, "notes": reader.notes,
     }  # fmt: skip
+
+
+def threads(path: Path) -> dict:
+    """How many threads the libraries of this worker take."""
+    import cv2
+    import numba
+    import torch
+
+    from facewitness.media.limits import threads_allowed
+
+    told = [threads_allowed(), cv2.getNumThreads(), torch.get_num_threads(), numba.get_num_threads()]
+    return {"status": "ok", "verdict": "no_evidence", "p_fake": None, "threads": told}

@@ -129,6 +129,12 @@ def test_odd_names_are_scanned_stored_and_found_again(clips, scan, name, tmp_pat
         assert store.find(os.fsdecode(name)) == [row["result"]]
 
 
+def test_no_library_of_a_worker_takes_more_threads_than_its_share(clips, scan, monkeypatch):
+    monkeypatch.setenv("FACEWITNESS_THREADS", "1")
+    (row,) = scan(clips("a"), scanner=Scanner(function="standin:threads"), budget=Budget(base_s=120))
+    assert row["threads"] == [1] * len(row["threads"]), "decoding, OpenCV, torch, numba"
+
+
 def test_a_detector_that_cannot_be_loaded_ends_the_scan_with_its_own_words(clips, scan):
     folder = clips("a")
     with pytest.raises(UsageError, match="nothing"):

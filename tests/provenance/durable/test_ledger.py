@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -263,22 +262,8 @@ def test_the_command_line_says_it_all(filled: Ledger, tmp_path: Path):
     assert broken.returncode == EXIT_NEGATIVE and '"ok": false' in broken.stdout and not broken.stderr
 
 
-@pytest.fixture
-def team() -> Iterator[str]:
-    """An empty PostgreSQL database, given as FACEWITNESS_TEST_POSTGRES=postgresql://user@host/database (its tables
-    are dropped)."""
-    url = os.environ.get("FACEWITNESS_TEST_POSTGRES")
-    if not url:
-        pytest.skip("FACEWITNESS_TEST_POSTGRES is not set")
-    import psycopg
-
-    with psycopg.connect(url, autocommit=True) as db:
-        db.execute("DROP TABLE IF EXISTS segments, manifests, entries, about CASCADE")
-    yield url
-
-
-def test_a_team_shares_a_ledger_in_postgresql(team: str, tmp_path: Path):
-    ledger = Ledger(team, witness=tmp_path / "witness.json")
+def test_a_team_shares_a_ledger_in_postgresql(postgres: str, tmp_path: Path):
+    ledger = Ledger(postgres, witness=tmp_path / "witness.json")
     threads = [
         threading.Thread(target=lambda k=k: [ledger.append(record(10 * k + i)) for i in range(1, 8)]) for k in range(4)
     ]
@@ -298,7 +283,7 @@ def test_a_team_shares_a_ledger_in_postgresql(team: str, tmp_path: Path):
         ledger.append(record(12, sha256="f" * 64))
     import psycopg
 
-    with psycopg.connect(team, autocommit=True) as db:
+    with psycopg.connect(postgres, autocommit=True) as db:
         with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
             db.execute("DELETE FROM entries WHERE seq = 4")
         db.execute("ALTER TABLE entries DISABLE TRIGGER ALL")
