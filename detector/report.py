@@ -76,3 +76,10 @@ class ClipReport:
     model: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     schema: str = SCHEMA
+
+
+def decisive_reason(row: dict[str, Any]) -> str | None:
+    """The sentence that decided a row's verdict: its first finding, or for a clip that could not be judged why not."""
+    reasons = row.get("reasons") or []
+    decided = [r for r in reasons if (r["cue"] == "limits") == (row.get("verdict") == "inconclusive")]
+    return next((r["text"] for r in (*decided, *reasons)), None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facewitness.detector.engine.store import Store
+from facewitness.detector.report import decisive_reason
 from facewitness.errors import UsageError
 from facewitness.files import to_json, whole_file
 
@@ -42,10 +43,10 @@ def export_rows(store: Store, to: Path, *, where: str = "", overwrite: bool = Fa
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
     """A row's single values, under the names of COLUMNS."""
-    reasons, model = row.get("reasons") or [], row.get("model") or {}
+    model = row.get("model") or {}
     told = {
         "faces": len(row.get("faces") or []),
-        "first_reason": reasons[0]["text"] if reasons else None,
+        "first_reason": decisive_reason(row),
         "model_id": model.get("id"),
         "model_sha256": model.get("sha256"),
         "row": to_json(row),

@@ -75,13 +75,16 @@ class Counts:
     reused: int = 0
     by_status: dict[str, int] = field(default_factory=dict)
     by_verdict: dict[str, int] = field(default_factory=dict)
+    by_kind: dict[str, int] = field(default_factory=dict)
+    """Verdicts of the clips that have one, states of the others."""
 
     def take(self, row: dict[str, Any], reused: bool) -> None:
         """Count one row."""
         self.clips += 1
         self.reused += reused
         self.scanned += not reused
-        for table, word in ((self.by_status, row["status"]), (self.by_verdict, row["verdict"])):
+        kind = row["verdict"] if row["status"] == "ok" else row["status"]
+        for table, word in ((self.by_status, row["status"]), (self.by_verdict, row["verdict"]), (self.by_kind, kind)):
             table[word] = table.get(word, 0) + 1
 
 

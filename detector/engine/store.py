@@ -251,9 +251,14 @@ class Store:
         conditions = [results.c.path == shown, results.c.path.endswith(shown, autoescape=True)]
         if len(what) >= 6 and all(c in "0123456789abcdef" for c in what):
             conditions.append(results.c.sha256.startswith(what))
-        return [
-            r[0] for r in self.read(sa.select(results.c.id).where(sa.or_(*conditions)).order_by(results.c.id.desc()))
-        ]
+        return self._numbers(sa.or_(*conditions))
+
+    def find_in_paths(self, part: str) -> list[int]:
+        """Results whose path holds ``part``, newest first."""
+        return self._numbers(results.c.path.contains(text_of(part), autoescape=True))
+
+    def _numbers(self, condition: Any) -> list[int]:
+        return [r[0] for r in self.read(sa.select(results.c.id).where(condition).order_by(results.c.id.desc()))]
 
     def count(self) -> int:
         """Number of results."""

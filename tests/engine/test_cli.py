@@ -56,6 +56,25 @@ def test_a_scan_prints_a_line_a_clip_and_says_where_the_results_are(clips, facew
     assert [json.loads(line)["schema"] for line in lines] == ["facewitness.scan/1"] * 3
 
 
+def test_the_last_line_counts_in_the_words_of_the_lines_above(clips, facewitness, tmp_path):
+    folder, out = clips("a", bad="unreadable", long="ok " + "x" * 60), str(tmp_path / "an out")
+    said = facewitness("scan", str(folder), "--out", out).out.splitlines()[-1]
+    assert said.startswith("3 clips: 1 manipulated, 1 no evidence, 1 unreadable.") and said.endswith(f"--out '{out}'")
+    assert facewitness("scan", str(folder / "a.mp4"), "--out", out).out.splitlines()[-1].startswith("1 clip, 1 of them")
+
+
+def test_a_line_says_what_decided():
+    from facewitness.cli.scan import line_of
+
+    finding, limit = {"cue": "lids", "text": "The lids lag."}, {"cue": "limits", "text": "The face is small."}
+    silent = {"cue": "network", "text": "The network abstains."}
+    row = {"status": "ok", "path": "a.mp4", "p_fake": 0.9, "reasons": [limit, finding, silent]}
+    assert line_of(row | {"verdict": "manipulated"}).endswith("The lids lag.")
+    assert line_of(row | {"verdict": "inconclusive"}).endswith("The face is small.")
+    assert line_of(row | {"verdict": "inconclusive", "reasons": [finding, silent]}).endswith("The lids lag.")
+    assert line_of(row | {"verdict": "no_evidence", "reasons": []}).endswith("a.mp4")
+
+
 def test_exit_codes_tell_findings_from_failures(clips, facewitness, tmp_path):
     folder, out = clips("a", bad="unreadable", long="ok " + "x" * 60), str(tmp_path / "out")
 

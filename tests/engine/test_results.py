@@ -156,6 +156,11 @@ def test_the_command_line_reads_exports_and_reviews(stored, tmp_path, facewitnes
         == 0
     )
     assert "confirm by ana" in facewitness("results", "show", "a.mp4", "--out", out).stdout
+    by_part = facewitness("results", "show", "mp", "--out", out).stdout
+    assert "2 more of that name" in by_part and "review" not in by_part.split("2 more")[1]
+    assert facewitness("results", "review", "mp", "--decision", "confirm", "--out", out).returncode == 2, (
+        "not by a part"
+    )
     asked = facewitness("results", "query", "select count(*) as n from reviews", "--json", "--out", out)
     assert json.loads(asked.stdout)["rows"] == [[1]]
     assert facewitness("results", "export", str(tmp_path / "x.parquet"), "--out", out).returncode == 0

@@ -20,6 +20,8 @@ OUT = typer.Option(
 )
 JSON = typer.Option(False, "--json", help="One JSON object on stdout.")
 SHOWN = 50
+MOST_CUES = 3
+"""Cues shown of those that speak for a manipulation, and of those that speak against it."""
 
 
 @app.command()
@@ -41,15 +43,20 @@ def show(
             for row in rows:
                 typer.echo(f"{row['result']:>6}  {_line(row)}")
             return
-        numbers = store.find(what)
+        numbers = store.find(what) or store.find_in_paths(what)
         if not numbers:
             raise UsageError(f"no result is numbered, named or hashed {what!r}; `facewitness results show` lists them.")
         found = store.row(numbers[0]) or {}
+        others = [(n, store.row(n) or {}) for n in numbers[1:SHOWN]]
         found["reviews"], found["near"] = store.reviews_of(numbers[0]), store.near_to(numbers[0])
     if json:
         typer.echo(to_json(found))
         return
     _print(found)
+    if len(numbers) > 1:
+        typer.echo(f"\n{len(numbers) - 1} more of that name; show one by its number:")
+    for number, other in others:
+        typer.echo(f"{number:>6}  {_line(other)}")
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -65,13 +72,36 @@ def _print(row: dict[str, Any]) -> None:
             typer.echo(f"  {name:<12} {row[name]}")
     model = row.get("model") or {}
     typer.echo(f"  {'model':<12} {model.get('id', '')} {str(model.get('sha256', ''))[:16]}")
+    if row.get("provenance"):
+        signer = row["provenance"].get("signer")
+        typer.echo(f"  {'provenance':<12} {row['provenance']['state']}{f', signed by {signer}' if signer else ''}")
     for reason in row.get("reasons") or []:
         span = f" ({reason['start_s']:.1f} to {reason['end_s']:.1f} s)" if reason.get("end_s") is not None else ""
         typer.echo(f"  {reason['cue']:<12} {reason['text']}{span}")
+    for face in row.get("faces") or []:
+        _print_face(face)
     for other in row["near"]:
         typer.echo(f"  {'near':<12} result {other['result']} {other['path']} (distance {other['distance']:.3f})")
     for review in row["reviews"]:
         typer.echo(f"  {'review':<12} {review['decision']} by {review['author']} at {review['at']}: {review['note']}")
+
+
+def _print_face(face: dict[str, Any]) -> None:
+    """A face: its verdict, what weighs most for and against a manipulation, and how many cues have nothing to say."""
+    score = "" if face["p_fake"] is None else f" {face['p_fake']:.2f}"
+    iris = f", iris {face['iris_px']:.0f} px" if face.get("iris_px") else ""
+    name = f"face {face['track']}"
+    typer.echo(f"  {name:<12} {face['verdict']}{score}{iris}")
+    spoke = {n: c for n, c in face["cues"].items() if c["used"] and c["likelihood_ratio"]}
+    ranked = sorted(spoke.items(), key=lambda c: -c[1]["likelihood_ratio"])
+    for name, cue in [*ranked[:MOST_CUES], *[c for c in ranked[-MOST_CUES:] if c not in ranked[:MOST_CUES]]]:
+        ratio = cue["likelihood_ratio"]
+        said = f"{ratio:.2g} times likelier made" if ratio >= 1 else f"{1 / ratio:.2g} times likelier real"
+        typer.echo(f"    {name:<22} {cue['value']:>9.3g} {cue['unit']:<22} {said}")
+    for segment in face.get("segments") or []:
+        where = f"{segment['start_s']:.1f} to {segment['end_s']:.1f} s"
+        typer.echo(f"    {'segment':<22} {where:>9} scored {segment['score']:.2f}, by {segment['cue']}")
+    typer.echo(f"    {len(spoke)} cues spoke, {len(face['cues']) - len(spoke)} had nothing to say (--json tells all)")
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """``facewitness scan``: one row a clip, whatever happens on the way."""
 
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -107,19 +108,22 @@ def _tell(rows: Iterable[dict[str, Any]], *, json: bool, jsonl: bool) -> list[di
 def line_of(row: dict[str, Any]) -> str:
     """One line for people: verdict, score, name, and the first reason or what was wrong."""
     score = "     " if row.get("p_fake") is None else f"{row['p_fake']:5.2f}"
-    reasons = row.get("reasons") or [{}]
-    why = row.get("error") or reasons[0].get("text", "")
+    from facewitness.detector.report import decisive_reason
+
+    why = row.get("error") or decisive_reason(row) or ""
     word = row["verdict"] if row["status"] == "ok" else row["status"]
     name = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(row["path"]))
     return f"{word:<12} {score}  {name}  {why}".rstrip()
 
 
 def _last_line(counts: Any, out: str) -> str:
-    words = ", ".join(f"{n} {w.replace('_', ' ')}" for w, n in sorted(counts.by_verdict.items()))
-    bad = {s: n for s, n in counts.by_status.items() if s != "ok"}
-    more = f" ({', '.join(f'{n} {s}' for s, n in sorted(bad.items()))})" if bad else ""
+    """How many clips there were of each kind, in the words of their lines, the worst first."""
+    order = ["manipulated", "inconclusive", "no_evidence"]
+    kinds = sorted(counts.by_kind.items(), key=lambda k: (order.index(k[0]) if k[0] in order else 3, k[0]))
+    words = ", ".join(f"{n} {w.replace('_', ' ')}" for w, n in kinds)
     known = f", {counts.reused} of them known already" if counts.reused else ""
-    return f"{counts.clips} clips{known}: {words}{more}. Results: facewitness results show --out {out}"
+    clips = f"{counts.clips:,} clip{'s' if counts.clips != 1 else ''}"
+    return f"{clips}{known}: {words}. Results: facewitness results show --out {shlex.quote(out)}"
 
 
 def _exit_code(counts: Any, fail_on: str | None) -> int:
