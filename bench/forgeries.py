@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 
 from facewitness.datasets.factors import find_blinks, quiet_lids
 from facewitness.datasets.labels import Clip, read_labels
+from facewitness.datasets.truth import load_parameters
 from facewitness.errors import FacewitnessError
 from facewitness.files import to_json, write_text
 from facewitness.generator.performance import Performance
 
-STILL = 0.6
-"""Mean grey levels between two frames, as a share of the median, under which one repeats the other."""
+STILL = 0.35
+"""Mean grey levels between two frames, as a share of the control's median, under which one repeats the other: the
+watermark alone changes a frame that is shown again."""
+EYE_WIDTHS_A_RADIAN = 0.4
+"""How far the iris moves in widths of the eye's opening when the eye turns: a radius of 12 mm, an opening of 30."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +35,17 @@ class Seen:
     """What one clip shows."""
 
     performance: Performance
+    irises: NDArray[np.float64]
+    """(T, 2) where each iris stands between its lid corners, in widths of the opening from its middle, to the right."""
     steps: NDArray[np.float64]
     """(T - 1,) mean grey levels by which each frame differs from the one before."""
+    asked: Performance | None = None
+    """The parameters it was made of."""
 
 
 def rate_of(p: Performance) -> float:
     """Frames a second."""
     return 1.0 / float(np.median(np.diff(p.times_s)))
-
-
-def shake(values: NDArray, scale: float = 1.0) -> float:
-    """Deviation of white noise that has the second differences of ``values``, mean over columns."""
-    return float(scale * np.sqrt(np.mean(np.diff(values.reshape(len(values), -1), 2, axis=0) ** 2) / 6))
 
 
 def lag_s(of: NDArray, behind: NDArray, rate: float, most_s: float = 0.6) -> float:
@@ -92,9 +95,28 @@ def gaze_speed(p: Performance) -> float:
     return float(np.percentile(np.degrees(np.linalg.norm(np.diff(p.gaze.mean(1), axis=0), axis=1)), 95))
 
 
-def apart(p: Performance) -> float:
-    """Degrees by which the left eye looks further to the right than the right eye does."""
-    return float(np.degrees(np.median(p.gaze[:, 1, 0] - p.gaze[:, 0, 0])))
+def apart(seen: Seen, control: Seen) -> float:
+    """Degrees by which the left eye looks further to the right than the right eye does, less the control's.
+
+    From the irises between their corners: the reconstruction couples the eyes.
+    """
+    gaps = [np.nanmedian(s.irises[:, 1] - s.irises[:, 0]) for s in (seen, control)]
+    return float(np.degrees((gaps[0] - gaps[1]) / EYE_WIDTHS_A_RADIAN))
+
+
+def gain(channel: str) -> Callable[[Seen, Seen], float]:
+    """The change from the control that is seen in a channel, as a share of the one that was asked for.
+
+    The tracker smooths over time, so that of trembling from frame to frame about half is seen.
+    """
+
+    def measured(seen: Seen, control: Seen) -> float:
+        assert seen.asked and control.asked
+        wanted = getattr(seen.asked, channel) - getattr(control.asked, channel)
+        found = getattr(seen.performance, channel) - getattr(control.performance, channel)
+        return float((wanted * found).sum() / max((wanted * wanted).sum(), 1e-12))
+
+    return measured
 
 
 def mouth(p: Performance) -> NDArray[np.float32]:
@@ -117,31 +139,41 @@ MEASURES: dict[str, tuple[str, Callable[[Seen, Seen], float], Callable[[float], 
     "blinks_added": ("blinks more", more(lambda p: float(len(find_blinks(p)))), lambda d: d),
     "eye_delay": ("seconds between the lids", eye_lag, lambda d: d),
     "gaze_frozen": ("spread of gaze, share", ratio(gaze_spread), lambda d: 1 - d),
-    "gaze_decoupled": ("degrees further apart", more(apart), lambda d: d),
+    "gaze_decoupled": ("degrees further apart", apart, lambda d: d),
     "saccades_smoothed": ("speed of gaze, share", ratio(gaze_speed), lambda d: float("nan")),
-    "head_jitter": ("trembling of the head, degrees more",
-                    more(lambda p: shake(p.rotation, np.degrees(1))), lambda d: d),
-    "lid_jitter": ("trembling of the lids more", more(lambda p: shake(p.lids.mean(1))), lambda d: d),
+    "head_jitter": ("share of the trembling that is seen", gain("rotation"), lambda d: 1.0),
+    "lid_jitter": ("share of the flutter that is seen", gain("lids"), lambda d: 1.0),
     "expression_scaled": ("spread of the mouth's opening, share",
                           ratio(lambda p: float(mouth(p).std())), lambda d: 1 + d),
     "mouth_delay": ("seconds the mouth comes later",
                     lambda s, c: lag_s(mouth(s.performance), mouth(c.performance), rate_of(c.performance)),
                     lambda d: d),
     "frames_repeated": ("share of frames repeated, more", repeats, lambda d: d),
-    "frames_dropped": ("median step between frames, share",
-                       lambda s, c: float(np.median(s.steps) / np.median(c.steps)), lambda d: 1 / (1 - d)),
+    "frames_dropped": ("mean step between frames, share",
+                       lambda s, c: float(s.steps.mean() / c.steps.mean()), lambda d: 1 / (1 - d)),
 }  # fmt: skip
 """Factor to what is measured, how, and what is to be expected of a degree (NaN: only the direction is known)."""
 
 
-def look(path: Path) -> Seen:
-    """Follow and reconstruct a clip as if nothing were known of it."""
-    from facewitness.generator.reenactment import driver_performance
+def look(path: Path, parameters: Path) -> Seen:
+    """Follow and reconstruct a clip as if nothing were known of it; what was asked for is read beside it."""
+    from facewitness.faces import landmarks as lm
+    from facewitness.faces import track_video
+    from facewitness.generator.reconstruct import reconstruct
     from facewitness.media import read_frames
 
+    tracks = track_video(path, max_faces=1, progress=False)
+    if not tracks:
+        raise FacewitnessError("no face is seen.")
+    where = []
+    for side, eye in enumerate((lm.RIGHT_EYE, lm.LEFT_EYE)):
+        x = tracks[0].mesh[:, list(eye), 0]
+        low, high = x.min(1), x.max(1)
+        where.append((tracks[0].irises[:, side, :, 0].mean(1) - (low + high) / 2) / (high - low))
     grey = [f.image[::2, ::2].mean(2) for f in read_frames(path)]
     steps = np.array([np.abs(b - a).mean() for a, b in pairwise(grey)])
-    return Seen(performance=driver_performance(path), steps=steps)
+    asked = load_parameters(parameters)["result"]
+    return Seen(performance=reconstruct(tracks[0]), irises=np.stack(where, 1), steps=steps, asked=asked)
 
 
 def measure(folder: Path, clips: list[Clip]) -> list[dict]:
@@ -156,9 +188,9 @@ def measure(folder: Path, clips: list[Clip]) -> list[dict]:
             continue
         try:
             if control.clip_id not in seen:
-                seen = {control.clip_id: look(folder / control.path)}
+                seen = {control.clip_id: look(folder / control.path, folder / control.parameters_path)}
             what, how, expected = MEASURES[clip.factor]
-            value = how(look(folder / clip.path), seen[control.clip_id])
+            value = how(look(folder / clip.path, folder / clip.parameters_path), seen[control.clip_id])
         except FacewitnessError as e:
             print(f"{clip.clip_id}: {e}")
             continue

@@ -2,6 +2,7 @@
 against."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,15 @@ from facewitness.generator.warp import pull
 
 Allowed = NDArray[np.bool_] | None
 """(N,) which stored frames may be used; all where None."""
-Baseline = Callable[[Synthesiser, Shapes, Allowed], Callable[[int], NDArray[np.float32]]]
-"""Prepares for wanted shapes; what it gives makes the square (S, S, 3; 0..255) of frame t."""
+
+
+class Baseline(Protocol):
+    """Prepares for wanted shapes; what it gives makes the square (S, S, 3; 0..255) of frame t."""
+
+    def __call__(
+        self, maker: Synthesiser, wanted: Shapes, allowed: Allowed = None
+    ) -> Callable[[int], NDArray[np.float32]]:
+        """Look the stored frames up, among those that are allowed."""
 
 
 def nearest(maker: Synthesiser, wanted: Shapes, allowed: Allowed = None) -> dict[str, NDArray[np.int64]]:
