@@ -13,31 +13,40 @@ from facewitness.generator.actor import Actor
 
 RATE_HZ, AAC_FRAME = 48_000, 1024
 """Samples a second, and in one packet of AAC."""
+SILENT_BYTES_A_S = 2000
+"""Sound takes some 16,000 bytes a second here, silence 300."""
 
 
 def sound_of(
     job: Job, studio: Studio, stretch: Stretch, drivers: dict[str, tuple[Actor, Take]], stack: ExitStack
 ) -> Path | None:
-    """The stretch's sound in a file of its own: the person's, or the driver's where the mouth is theirs and they have
-    one.
+    """The stretch's sound in a file of its own: the person's, or the driver's where the mouth is theirs.
 
-    All clips of one person have sound, or none has: it would tell the label. For the same reason a driver without
-    sound leaves the person's own; silence takes no bits.
+    All clips of one person have sound, or none has: it would tell the label. For the same reason the person's own
+    sound stays where it or the driver's is silence, which takes no bits.
     """
     if not studio.spec.audio or not studio.take.audio:
         return None
-    take, start = studio.take, float(studio.actor.performance.times_s[stretch.first])
-    speaks = drivers[job.driver][1].audio and {"expression", "mouth"} & set(job.take)
-    if job.driver != job.person and speaks:
-        actor, take = drivers[job.driver]
-        rate = Fraction(actor.card["frame"]["rate"])
-        theirs = find_stretch(actor.performance, rate, studio.spec.seconds, job.stretch, job.of)
-        start = float(actor.performance.times_s[theirs.first])
-    path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "sound.m4a"
     seconds = stretch.count / float(stretch.rate)
-    if not cut_sound(take.path, path, start, seconds):
-        write_silence(path, seconds)
-    return path
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    own = folder / "own.m4a"
+    start = float(studio.actor.performance.times_s[stretch.first])
+    if not cut_sound(studio.take.path, own, start, seconds):
+        write_silence(own, seconds)
+    if job.driver == job.person or not {"expression", "mouth"} & set(job.take) or _silent(own, seconds):
+        return own
+    actor, take = drivers[job.driver]
+    if not take.audio:
+        return own
+    rate = Fraction(actor.card["frame"]["rate"])
+    theirs = find_stretch(actor.performance, rate, studio.spec.seconds, job.stretch, job.of)
+    said = folder / "driver.m4a"
+    heard = cut_sound(take.path, said, float(actor.performance.times_s[theirs.first]), seconds)
+    return said if heard and not _silent(said, seconds) else own
+
+
+def _silent(sound: Path, seconds: float) -> bool:
+    return sound.stat().st_size < SILENT_BYTES_A_S * seconds
 
 
 def cut_sound(video: Path, out: Path, start_s: float, seconds: float) -> bool:
