@@ -150,6 +150,7 @@ def curves_table(curves: Mapping[str, Sequence[Curve]]) -> str:
         for curve in found:
             for p in curve.points:
                 interval = "" if p.degree == 0 else f"{p.low:+.3f} to {p.high:+.3f}"
+                interval = interval if np.isfinite(p.low) else "one person"
                 first = curve.factor if p is curve.points[0] else ""
                 lines.append(
                     f"  {first:20s} {p.degree:8g} {p.clips:5d} {p.mean:6.3f} {p.change:+7.3f} {interval:>17s} "
@@ -190,6 +191,8 @@ def draw_curves(curves: Mapping[str, Sequence[Curve]], path: Path) -> None:
         axis.tick_params(labelsize=8)
     for axis in axes.flat[len(factors) :]:
         axis.set_visible(False)
+    low, high = axes[0, 0].get_ylim()  # shared; a score changes by 1 at most, whatever two persons' interval says
+    axes[0, 0].set_ylim(max(low, -1.0), min(high, 1.0))
     for axis in axes[:, 0]:
         axis.set_ylabel("change of score", fontsize=8)
     handles = [plt.Line2D([], [], color=f"C{n}", marker="o", label=name) for n, name in enumerate(curves)]
