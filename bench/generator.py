@@ -81,9 +81,10 @@ def self_reenactment(actor: Actor, most: int, out: Path) -> dict[str, dict[str, 
     held = actor.holdout_from
     squares, shapes = actor.squares, actor.shapes
     maker = Synthesiser(
-        squares[:held], shapes[:held], actor.texture, refine=actor.refine(), finish=Finish(**actor.card["finish"])
-    )
-    plain = Synthesiser(squares[:held], shapes[:held], actor.texture)
+        squares[:held], shapes[:held], actor.texture, refine=actor.refine(), finish=Finish(**actor.card["finish"]),
+        follow=actor.follow,
+    )  # fmt: skip
+    plain = Synthesiser(squares[:held], shapes[:held], actor.texture, follow=actor.follow)
     wanted = shapes[held:]
     starts = np.unique(np.linspace(0, len(wanted) - 2, max(most // 2, 1)).astype(int))
     choices, reader = maker.plan(wanted), Reader()

@@ -17,6 +17,7 @@ from facewitness.generator.performance import Performance
 from facewitness.generator.shapes import Shapes, shapes_of
 from facewitness.generator.square import FaceSquare
 from facewitness.generator.synthesis import Finish, Refine, Synthesiser
+from facewitness.generator.warp import usual_follow
 
 SCHEMA = "facewitness.actor/1"
 CARD = "actor.json"
@@ -83,6 +84,12 @@ class Actor:
             return stored["texture"].astype(np.float32)
 
     @cached_property
+    def follow(self) -> NDArray[np.float32]:
+        """(R, 2, 8) how hair and neck follow the head, see ``surround.learn_follow``."""
+        with np.load(self.path / FILES["texture"], allow_pickle=False) as stored:
+            return stored["follow"].astype(np.float32) if "follow" in stored else usual_follow()
+
+    @cached_property
     def squares(self) -> NDArray[np.uint8]:
         """(N, S, S, 3) the face's square of every stored frame."""
         return load_squares(self.path / FILES["squares"], frames=self.card["frames"], size=self.card["size"])
@@ -101,7 +108,7 @@ class Actor:
         """What makes pictures of this actor; with the trained network unless ``refine`` says another."""
         return Synthesiser(
             self.squares, self.shapes, self.texture, refine=refine or self.refine(),
-            finish=finish or Finish(**self.card["finish"]),
+            finish=finish or Finish(**self.card["finish"]), follow=self.follow,
         )  # fmt: skip
 
     def refine(self, *, engine: str = "openvino", device: str = "cpu") -> Refine | None:

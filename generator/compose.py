@@ -11,7 +11,7 @@ from facewitness.faces import landmarks as lm
 from facewitness.generator.render import interpolate, rasterise
 from facewitness.generator.retrieve import Choice, looks_of
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.warp import grid, pull, shells, warp_map
+from facewitness.generator.warp import grid, pull, shells, surround_of, warp_map
 
 REACH_CM = {"mouth": (0.2, 1.7), "right_eye": (0.25, 0.9), "left_eye": (0.25, 0.9)}
 """Distance from lips or lids at which a region begins to give way to the canvas, and at which it is gone."""
@@ -39,10 +39,12 @@ def region_weights() -> dict[str, NDArray[np.float32]]:
 class Composer:
     """Makes base pictures from stored frames, their shapes and the choices of ``retrieve.plan``."""
 
-    def __init__(self, frames: NDArray[np.uint8], shapes: Shapes):
-        """``frames`` (N, S, S, 3) RGB with their ``shapes`` in the same pixels."""
+    def __init__(self, frames: NDArray[np.uint8], shapes: Shapes, follow: NDArray[np.float32] | None = None):
+        """``frames`` (N, S, S, 3) RGB with their ``shapes`` in the same pixels; ``follow`` says how hair and neck go
+        with the head (``surround.learn_follow``)."""
         self.frames, self.shapes = frames, shapes
-        self.shells = shells(shapes)
+        self.surround = surround_of(shapes, follow)
+        self.shells = shells(shapes, self.surround)
         self.size = frames.shape[1]
 
     @cached_property
@@ -80,7 +82,7 @@ class Composer:
 
     def shell_of(self, mesh: NDArray[np.float32], irises: NDArray[np.float32]) -> NDArray[np.float32]:
         """(468 + R, 3) the shell of one mesh."""
-        return shells(Shapes(mesh=mesh[None], irises=irises[None]))[0]
+        return shells(Shapes(mesh=mesh[None], irises=irises[None]), self.surround)[0]
 
     def map(self, target: NDArray[np.float32], index: int) -> NDArray[np.float32]:
         """(S, S, 2) where stored frame ``index`` holds each pixel of the target shell."""

@@ -64,7 +64,7 @@ def _detail(pictures: list[tuple[NDArray, NDArray, NDArray]]) -> float:
 
 def held_out_figures(
     squares: NDArray[np.uint8], shapes: Shapes, texture: NDArray[np.float32], refine: Refine | None, finish: Finish, *,
-    holdout_from: int, most: int = MOST_FRAMES, until: float = float("inf"),
+    holdout_from: int, most: int = MOST_FRAMES, until: float = float("inf"), follow: NDArray[np.float32] | None = None,
 ) -> tuple[dict[str, float], list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]]:  # fmt: skip
     """Self-reenactment of the part held out, from the rest of the footage alone.
 
@@ -72,7 +72,9 @@ def held_out_figures(
     the truth
     (``r_mouth`` ...), and (real, made) pairs for the eye.
     """
-    synthesiser = Synthesiser(squares[:holdout_from], shapes[:holdout_from], texture, refine=refine, finish=finish)
+    synthesiser = Synthesiser(
+        squares[:holdout_from], shapes[:holdout_from], texture, refine=refine, finish=finish, follow=follow
+    )
     wanted = shapes[holdout_from:]
     choices = synthesiser.plan(wanted)
     score, pairs = Score(squares.shape[1]), []

@@ -12,11 +12,12 @@ from facewitness.faces import landmarks as lm
 from facewitness.generator.performance import Performance
 from facewitness.generator.reconstruct.model import basis, pick
 from facewitness.generator.reconstruct.rotation import to_matrix, to_vector
+from facewitness.generator.resting import resting_expression
 
 TAKE = ("head", "expression", "gaze", "lids", "mouth")
 """What a reenactment may take from its driver; ``mouth`` is the lower half of ``expression``, for dubbing."""
 MODES = ("relative", "absolute")
-GAIN_LIMITS = (0.6, 1.6)
+GAIN_LIMITS = (0.8, 1.25)
 """However different two people's ranges are, a movement is scaled by no more than this."""
 SURE = 0.2
 """Frames below this confidence do not tell how somebody rests."""
@@ -191,11 +192,11 @@ def _expression(
 ) -> NDArray[np.float32]:
     taken: NDArray = driver.expression
     if relative:
-        a, b = rest(driver), rest(target)
-        departure = driver.expression - a["expression"]
+        # coefficients count from each person's own neutral face; one who rests on a smile gives it on
         lower = mouth_share()
-        mouth = departure @ lower
-        taken = b["expression"] + (departure - mouth) + mouth * _gain(driver, target, "mouth")
+        mouth = taken @ lower
+        rested = resting_expression(driver.identity) - resting_expression(target.identity)
+        taken = rested + (taken - mouth) + mouth * _gain(driver, target, "mouth")
     if "expression" in take:
         return taken.astype(np.float32)
     lower = mouth_share()
@@ -215,5 +216,7 @@ def _gain(driver: Performance, target: Performance, name: str) -> float:
 def _gaze(driver: Performance, target: Performance, relative: bool) -> NDArray[np.float32]:
     gaze: NDArray = driver.gaze
     if relative:
-        gaze = rest(target)["gaze"] + (driver.gaze - rest(driver)["gaze"])
+        # where both eyes look together is relative to rest; how far they turn towards each other is not
+        a, b = (rest(p)["gaze"].mean(0) for p in (driver, target))
+        gaze = gaze + (b - a)
     return np.clip(gaze, -GAZE_LIMIT_RAD, GAZE_LIMIT_RAD).astype(np.float32)

@@ -30,6 +30,9 @@ TAKE = ("head", "expression", "gaze", "lids")
 ANGLES = ("yaw", "pitch", "roll")
 BEYOND_DEG = 12.0
 """The head may turn this much further than the footage shows; warping hides no more."""
+BEYOND_MOUTH = 2.5
+"""The mouth may open this many times as wide as the footage shows; further, drawn-out teeth give it away."""
+LEAST_MOUTH_CM = 0.6
 
 
 def reenact(
@@ -90,9 +93,11 @@ def driver_performance(video: Path, *, face: int = 0, progress: bool = False) ->
 
 
 def within_reach(wanted: Performance, actor: Actor) -> tuple[Performance, list[str]]:
-    """Limit head angles to little more than the footage shows, softly, and say so in one sentence for each."""
+    """Limit head angles and the mouth's opening to little more than the footage shows, softly, and say so in one
+    sentence for each."""
     from facewitness.generator.reconstruct import angles_deg, from_angles_deg
 
+    wanted, said = _mouth_within_reach(wanted, actor)
     angles = np.array(angles_deg(wanted.rotation), np.float64)
     seen = np.array(angles_deg(actor.performance.rotation))
     notes = []
@@ -107,8 +112,25 @@ def within_reach(wanted: Performance, actor: Actor) -> tuple[Performance, list[s
             )
         angles[:, k] = limited
     if not notes:
+        return wanted, said
+    return dataclasses.replace(wanted, rotation=np.asarray(from_angles_deg(angles), np.float32)), notes + said
+
+
+def _mouth_within_reach(wanted: Performance, actor: Actor) -> tuple[Performance, list[str]]:
+    from facewitness.generator.reconstruct import basis
+
+    direction = basis().direction("jaw_open")
+    gap = shapes_of(wanted).mouth
+    seen = max(float(np.percentile(actor.shapes.mouth, 99)), LEAST_MOUTH_CM)
+    limited = _soft_limit(gap.astype(np.float64), -np.inf, BEYOND_MOUTH * seen, (BEYOND_MOUTH - 1) * seen)
+    beyond = float((gap - limited > 0.05).mean())
+    if beyond == 0:
         return wanted, []
-    return dataclasses.replace(wanted, rotation=np.asarray(from_angles_deg(angles), np.float32)), notes
+    opened = dataclasses.replace(wanted, expression=wanted.expression + direction)
+    slope = np.maximum(shapes_of(opened).mouth - gap, 1e-3)
+    closing = np.clip((gap - limited) / slope, 0, None)[:, None] * direction
+    note = f"the mouth's opening was limited in {beyond:.0%} of the frames: the footage shows up to {seen:.1f} cm."
+    return dataclasses.replace(wanted, expression=(wanted.expression - closing).astype(np.float32)), [note]
 
 
 def _soft_limit(values: NDArray[np.float64], low: float, high: float, soft: float) -> NDArray[np.float64]:

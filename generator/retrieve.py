@@ -17,14 +17,16 @@ from facewitness.faces import landmarks as lm
 from facewitness.generator.shapes import Shapes
 
 REGIONS = ("canvas", "mouth", "right_eye", "left_eye")
-JUMP = {"canvas": 1.2, "mouth": 0.05, "right_eye": 0.04, "left_eye": 0.04}
+JUMP = {"canvas": 1.2, "mouth": 0.05, "right_eye": 2.0, "left_eye": 2.0}
 """Price of a jump, in the units of each region's cost (squared distances of ``features``)."""
 FADE = {"canvas": 5, "mouth": 2, "right_eye": 2, "left_eye": 2}
 """Frames a jump is faded over, before and after it."""
-LIDS_WEIGHT = 10.0
+LIDS_WEIGHT = 20.0
 """Millimetres that a wholly closed eye is away from an open one, in the cost of an eye."""
-GAZE_WEIGHT = 15.0
+GAZE_WEIGHT = 20.0
 """Millimetres that a radian of gaze counts for."""
+LEAST_MIX = 0.05
+"""A smaller share of the other frame is not worth its time."""
 NEVER = np.float32(1e9)
 CHUNK = 512
 """Frames decided at once; a look ahead of the same order keeps seams from showing."""
@@ -217,9 +219,14 @@ class Choice:
     """(T,) share of ``second``, 0 to 0.5."""
 
 
-def faded(path: NDArray[np.int64], frames: int) -> Choice:
-    """Spread each jump of ``path`` over ``frames`` on either side; while fading, the other side's frame plays on or
-    holds."""
+def faded(
+    path: NDArray[np.int64], frames: int, worse: Callable[[int, int, int], float] = lambda t, first, second: 0.0
+) -> Choice:
+    """Spread each jump of ``path`` over ``frames`` on either side; while fading, the other side's frame holds.
+
+    ``worse(t, first, second)`` says by how many prices of a jump the second frame fits worse than the first at frame
+    ``t``: what does not fit (a closed eye beside an open one) is not faded in.
+    """
     first, second = path.copy(), path.copy()
     mix = np.zeros(len(path), np.float32)
     jumps = np.flatnonzero(np.abs(np.diff(path)) > 2) + 1
@@ -228,10 +235,15 @@ def faded(path: NDArray[np.int64], frames: int) -> Choice:
         after = jumps[k + 1] if k + 1 < len(jumps) else len(path)
         for d in range(1, frames + 1):
             weight = 0.5 * (1 - (d - 0.5) / frames)
-            if at - d >= before and weight > mix[at - d]:
-                second[at - d], mix[at - d] = path[at], weight
-            if at + d - 1 < after and weight > mix[at + d - 1]:
-                second[at + d - 1], mix[at + d - 1] = path[at - 1], weight
+            for t, other, inside in (
+                (at - d, path[at], at - d >= before),
+                (at + d - 1, path[at - 1], at + d - 1 < after),
+            ):
+                if not inside:
+                    continue
+                share = weight / (1 + max(worse(t, int(path[t]), int(other)), 0.0))
+                if share > max(mix[t], LEAST_MIX):
+                    second[t], mix[t] = other, share
     return Choice(first=first, second=second, mix=mix)
 
 
@@ -257,7 +269,12 @@ def plan(
                 price[np.abs(np.arange(price.shape[1])[None] - away[start:stop, None]) <= away_by] = NEVER
             return price
 
-        out[region] = faded(
-            choose(cost, len(wanted), JUMP[region], looks if region == "canvas" else None), FADE[region]
-        )
+        def worse(
+            t: int, first: int, second: int, have: NDArray = have, want: NDArray = want, jump: float = JUMP[region]
+        ) -> float:
+            a, b = (float(np.square(want[t] - have[i]).sum()) for i in (first, second))
+            return (b - a) / jump
+
+        path = choose(cost, len(wanted), JUMP[region], looks if region == "canvas" else None)
+        out[region] = faded(path, FADE[region], worse)
     return out

@@ -14,7 +14,7 @@ from facewitness.generator.condition import conditioning
 from facewitness.generator.render import rasterise
 from facewitness.generator.retrieve import REGIONS, Choice, plan
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.warp import held, shell_triangles
+from facewitness.generator.warp import shell_triangles
 
 Refine = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """A trained network as a plain function: (B, C, S, S) float32 0..1 in, (B, 3, S, S) float32 0..1 out."""
@@ -54,9 +54,9 @@ class Synthesiser:
 
     def __init__(
         self, frames: NDArray[np.uint8], shapes: Shapes, texture: NDArray[np.float32], *,
-        refine: Refine | None = None, finish: Finish | None = None,
+        refine: Refine | None = None, finish: Finish | None = None, follow: NDArray[np.float32] | None = None,
     ):  # fmt: skip
-        self.composer = Composer(frames, shapes)
+        self.composer = Composer(frames, shapes, follow)
         self.texture, self.refine, self.finish = texture, refine, finish or Finish()
         self.size = frames.shape[1]
 
@@ -101,9 +101,8 @@ class Synthesiser:
 
     def alpha(self, mesh: NDArray[np.float32], irises: NDArray[np.float32], canvas: int) -> NDArray[np.float32]:
         """(S, S) 1 where the head is or was moved from, falling to 0 at the edge of what a warp touches."""
-        target = self.composer.shell_of(mesh, irises)
         small = self.size // 2
-        shell = held(target, self.composer.shells[canvas])
+        shell = self.composer.shell_of(mesh, irises)
         shell[:, :2] = shell[:, :2] / 2
         covered = rasterise(shell, shell_triangles(), small, small).covered.astype(np.float32)
         k = max(3, small // 16)

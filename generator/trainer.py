@@ -71,12 +71,13 @@ class Material:
 def make_material(
     frames: NDArray[np.uint8], shapes: Shapes, texture: NDArray[np.float32], *, rate: float, until: float,
     rng: np.random.Generator, most: int = 400, tick: Callable[[], None] = lambda: None,
+    follow: NDArray[np.float32] | None = None,
 ) -> Material:  # fmt: skip
     """Compose bases for clips drawn evenly from the footage, until the clock (``time.monotonic``) says ``until``.
 
     At least 8 clips are made whatever the clock says.
     """
-    composer = Composer(frames, shapes)
+    composer = Composer(frames, shapes, follow)
     choices = plan(
         shapes, shapes, away=np.arange(len(shapes)), away_by=max(1, round(AWAY_S * rate)), looks=composer.looks
     )

@@ -22,6 +22,7 @@ from facewitness.generator.evaluate import choose_finish, held_out_figures, prev
 from facewitness.generator.footage import Footage, prepare
 from facewitness.generator.inference import as_function
 from facewitness.generator.network import NetworkSpec, started
+from facewitness.generator.surround import learn_follow
 from facewitness.generator.trainer import Material, Trained, Trainer, TrainSettings, make_material, pick_device
 from facewitness.progress import Bar
 
@@ -33,6 +34,8 @@ MATERIAL_SHARE = 0.3
 CLOSING_SHARE, LEAST_CLOSING_S = 0.07, 4.0
 """Kept for judging and writing at the end: this share of all the time, and at least so many seconds."""
 LEAST_TRAINING_S = 2.0
+FOLLOW_PAIRS = 60
+"""Pairs of frames per minute from which hair and neck are learnt, up to 240."""
 UNTRAINED = "too little time to train the network on this person; it is used as it starts."
 SQUARES_CRF, FRAMES_CRF = 8, 16
 
@@ -68,16 +71,19 @@ def train_actor(
         texture = mean_texture(
             squares[: holdout_from : _every(holdout_from)], footage.shapes.mesh[: holdout_from : _every(holdout_from)]
         )
+        follow = learn_follow(
+            squares[:holdout_from], footage.shapes[:holdout_from], pairs=min(int(FOLLOW_PAIRS * minutes), 240), rng=rng
+        )
         bar.advance(min(time.monotonic() - start, budget), note="footage ready")
         left = budget - (time.monotonic() - start) - closing
         rate = float(footage.info.frame_rate) or 25.0
         material = make_material(
             squares[:holdout_from], footage.shapes[:holdout_from], texture, rate=rate,
-            until=time.monotonic() + MATERIAL_SHARE * max(left, 0), rng=rng,
+            until=time.monotonic() + MATERIAL_SHARE * max(left, 0), rng=rng, follow=follow,
         )  # fmt: skip
         left = budget - (time.monotonic() - start) - closing
         trained = _train(material, left, seed, where, out, bar) if left >= LEAST_TRAINING_S else _untrained()
-        card = _finish(footage, squares, texture, material, trained, holdout_from, out, start + budget - 1.0)
+        card = _finish(footage, squares, texture, follow, material, trained, holdout_from, out, start + budget - 1.0)
     spec = asdict(NetworkSpec(preset=preset, size=footage.square.size))
     card = {
         "name": name or Path(video).stem, "rights": rights, "made_by": f"facewitness {__version__}",
@@ -178,19 +184,26 @@ def _untrained() -> Trained:
 
 
 def _finish(
-    footage: Footage, squares: NDArray[np.uint8], texture: NDArray[np.float32], material: Material,
-    trained: Trained, holdout_from: int, out: Path, until: float,
+    footage: Footage, squares: NDArray[np.uint8], texture: NDArray[np.float32], follow: NDArray[np.float32],
+    material: Material, trained: Trained, holdout_from: int, out: Path, until: float,
 ) -> dict[str, Any]:  # fmt: skip
     """Choose how much of the network is used, measure on the part held out, write weights, texture and preview."""
     from safetensors.torch import save_file
 
     refine = as_function(trained.network)
     finish = choose_finish(material, refine)
-    actors.save_arrays(out / FILES["texture"], texture=texture.astype(np.float16))
+    actors.save_arrays(out / FILES["texture"], texture=texture.astype(np.float16), follow=follow)
     with whole_file(out / FILES["weights"]) as part:
         save_file({k: v.contiguous() for k, v in trained.network.state_dict().items()}, part)
     figures, pairs = held_out_figures(
-        squares, footage.shapes, texture, refine, finish, holdout_from=holdout_from, until=until
+        squares,
+        footage.shapes,
+        texture,
+        refine,
+        finish,
+        holdout_from=holdout_from,
+        until=until,
+        follow=follow,
     )
     sheet = preview(pairs)
     with whole_file(out / FILES["preview"]) as part:

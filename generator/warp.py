@@ -2,6 +2,7 @@
 stays."""
 
 import itertools
+from dataclasses import dataclass
 from functools import cache
 
 import cv2
@@ -49,19 +50,44 @@ def _rings() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return homogeneous.astype(np.float32), np.concatenate(follow)[:, None].astype(np.float32)
 
 
-def shells(shapes: Shapes) -> NDArray[np.float32]:
-    """(T, 468 + R, 3) each frame's mesh with the rings around it, in the pixels of ``shapes``."""
-    rings, _ = _rings()
-    around = np.einsum("tij,rj->tri", shapes.head, rings)
-    return np.concatenate([shapes.mesh, around], axis=1).astype(np.float32)
-
-
-def held(target: NDArray[np.float32], source: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The target shell with its rings held back towards the source's, as far as they do not follow the head."""
-    _, follow = _rings()
-    out = target.copy()
-    out[lm.POINTS :] = source[lm.POINTS :] + follow * (target[lm.POINTS :] - source[lm.POINTS :])
+def usual_follow() -> NDArray[np.float32]:
+    """(R, 2, 8) how each ring's point moves in the picture, x and y, with the first two rows of ``Shapes.head``: as if
+    it were fixed to the head, as far as it follows."""
+    rings, follow = _rings()
+    out = np.zeros((len(rings), 2, 8), np.float32)
+    out[:, 0, :4] = out[:, 1, 4:] = follow * rings
     return out
+
+
+@dataclass(frozen=True)
+class Surround:
+    """Where the rings around one person's face are, and how they follow the head, in the pixels of some picture."""
+
+    rest: NDArray[np.float32]
+    """(R, 2) where the rings are while the head is as it mostly is."""
+    head: NDArray[np.float32]
+    """(8,) how the head mostly is: the first two rows of ``Shapes.head``."""
+    follow: NDArray[np.float32]
+    """(R, 2, 8) see ``usual_follow``; learnt for a person by ``surround.learn_follow``."""
+
+
+def surround_of(shapes: Shapes, follow: NDArray[np.float32] | None = None) -> Surround:
+    """The rings around the face of some footage."""
+    head = np.median(shapes.head, axis=0)
+    return Surround(_rings()[0] @ head[:2].T, head[:2].reshape(8), usual_follow() if follow is None else follow)
+
+
+def shells(shapes: Shapes, surround: Surround | None = None) -> NDArray[np.float32]:
+    """(T, 468 + R, 3) each frame's mesh with the rings around it, in the pixels of ``shapes``.
+
+    Shells that are compared need the same ``surround``; that of the shapes themselves where none is given.
+    """
+    surround = surround or surround_of(shapes)
+    moved = shapes.head[:, :2].reshape(-1, 8) - surround.head
+    around = surround.rest + np.einsum("rck,tk->trc", surround.follow, moved)
+    depth = np.einsum("tj,rj->tr", shapes.head[:, 2], _rings()[0])
+    rings = np.concatenate([around, depth[..., None]], axis=-1)
+    return np.concatenate([shapes.mesh, rings], axis=1).astype(np.float32)
 
 
 def warp_map(
@@ -73,9 +99,8 @@ def warp_map(
     it is
     smoothed by ``smooth_px``; beyond the outermost ring nothing moves.
     """
-    shell = held(target, source)
-    raster = rasterise(shell, shell_triangles(), height, width)
-    motion = interpolate(raster, shell_triangles(), source[:, :2] - shell[:, :2])
+    raster = rasterise(target, shell_triangles(), height, width)
+    motion = interpolate(raster, shell_triangles(), source[:, :2] - target[:, :2])
     face = (raster.triangle >= 0) & (raster.triangle < len(lm.triangles()))
     soft = cv2.GaussianBlur(motion, (0, 0), smooth_px)
     keep = cv2.GaussianBlur(cv2.erode(face.astype(np.float32), np.ones((3, 3))), (0, 0), 1.5)[..., None]

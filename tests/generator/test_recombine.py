@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from facewitness.errors import UsageError
+from facewitness.faces import landmarks as lm
 from facewitness.generator.performance import Camera, Identity, Performance
 from facewitness.generator.recombine import cut, join, mouth_share, resample, rest, transfer
 from facewitness.generator.reconstruct import angles_deg, basis, from_angles_deg, head_mesh
 from facewitness.generator.reconstruct.identity import eye_centres, template
+from facewitness.generator.resting import resting_expression
 
 
 def performance(seed: int, frames: int, scale: float, rate: int = 25) -> Performance:
@@ -39,10 +41,10 @@ def test_the_target_stays_itself_for_as_long_as_the_driver_plays():
     out = transfer(DRIVER, TARGET)
     assert out.identity is TARGET.identity and out.camera == TARGET.camera
     assert np.array_equal(out.pts, DRIVER.pts) and out.time_base == DRIVER.time_base
-    shape = head_mesh(out.identity, rest(out)["expression"], np.zeros(2)) - head_mesh(
-        TARGET.identity, rest(TARGET)["expression"], np.zeros(2)
-    )
-    assert np.abs(shape).mean() < 0.02, "at rest the face is the target's own"
+    still = replace(DRIVER, expression=np.zeros_like(DRIVER.expression), identity=TARGET.identity)
+    calm = transfer(still, TARGET)
+    shape = head_mesh(calm.identity, calm.expression[0], np.zeros(2)) - TARGET.identity.neutral
+    assert np.abs(shape).mean() < 0.02, "a neutral face is the target's own"
 
 
 def test_absolute_copies_and_relative_departs_from_how_the_target_rests():
@@ -50,8 +52,10 @@ def test_absolute_copies_and_relative_departs_from_how_the_target_rests():
     assert np.allclose(copied.rotation, DRIVER.rotation) and np.allclose(copied.expression, DRIVER.expression)
     assert np.allclose(copied.gaze, DRIVER.gaze)
     moved = transfer(DRIVER, TARGET, mode="relative")
-    assert np.allclose(rest(moved)["gaze"], rest(TARGET)["gaze"], atol=1e-3)
-    assert np.allclose(moved.gaze - rest(moved)["gaze"], DRIVER.gaze - rest(DRIVER)["gaze"], atol=1e-3)
+    where = rest(moved)["gaze"].mean(0), rest(TARGET)["gaze"].mean(0)
+    assert np.allclose(*where, atol=1e-3), "at rest both look where the target does"
+    crossed = [p.gaze[:, 1] - p.gaze[:, 0] for p in (moved, DRIVER)]
+    assert np.allclose(*crossed, atol=1e-3), "eyes turn towards each other as the driver's do"
     yaw = np.corrcoef(angles_deg(moved.rotation)[:, 0], angles_deg(DRIVER.rotation)[:, 0])[0, 1]
     assert yaw > 0.99
 
@@ -128,3 +132,16 @@ def test_a_resampled_gap_stays_a_gap():
 
 def test_the_basis_names_what_edits_use():
     assert len(basis().names) == len(set(basis().names)) == len(basis().directions)
+
+
+def test_who_rests_on_a_smile_gives_it_on_and_lips_that_meet_still_meet():
+    smile = basis().direction("smile")
+    smiling = replace(TARGET.identity, neutral=head_mesh(TARGET.identity, 1.5 * smile, np.zeros(2)))
+    more = resting_expression(smiling) - resting_expression(TARGET.identity)
+    assert 0.2 < more @ smile / (smile @ smile) < 1.5, "part of it may be the shape of the face"
+    parted = replace(TARGET.identity, neutral=head_mesh(TARGET.identity, basis().direction("mouth_open"), np.zeros(2)),
+                     ranges={"mouth": (0.1, 1.0)})  # fmt: skip
+    gap = float(parted.neutral[lm.LIP_LOWER_INNER, 1] - parted.neutral[lm.LIP_UPPER_INNER, 1])
+    lifted = head_mesh(parted, resting_expression(parted), np.zeros(2)) - parted.neutral
+    wider = float(lifted[lm.LIP_LOWER_INNER, 1] - lifted[lm.LIP_UPPER_INNER, 1])
+    assert wider == pytest.approx(gap - 0.1, abs=0.02)

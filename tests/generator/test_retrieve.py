@@ -51,3 +51,9 @@ def test_a_fade_is_half_at_the_jump_and_nothing_far_from_it():
     assert (choice.mix[:6] == 0).all() and (choice.mix[14:] == 0).all()
     assert choice.mix[9] > choice.mix[7] > 0
     assert choice.second[9] == 50 and choice.second[10] == 9
+
+
+def test_what_does_not_fit_is_not_faded_in():
+    path = np.r_[np.arange(10), np.arange(50, 60)]
+    choice = faded(path, 4, worse=lambda t, first, second: 100.0)
+    assert (choice.mix == 0).all()

@@ -1,0 +1,72 @@
+"""How one person's hair, ears and neck follow the head, learnt from where warped frames miss the real ones.
+
+A silhouette does not move like a point fixed to the skull: it slides over the head as that turns, and each haircut does
+so in its own way. Pairs of stored frames are warped onto each other; what optical flow still finds there, at each point
+of the rings around the face, is explained in the least squares by how the head moved between the two.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.faces import landmarks as lm
+from facewitness.generator.shapes import Shapes
+from facewitness.generator.warp import RINGS, pull, shells, surround_of, usual_follow, warp_map
+
+RIDGE = 0.1
+"""Of the regression on standardised head movement, in parts of the number of pairs."""
+FLOW_PX = 12.0
+"""A larger miss (at a face 100 px wide it would be a seventh of it) is a mistake of the flow."""
+ROUNDS = 2
+
+
+def learn_follow(
+    frames: NDArray[np.uint8], shapes: Shapes, *, pairs: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """(R, 2, 8) how the rings of this person follow the head (see ``warp.usual_follow``), from ``pairs`` of frames.
+
+    ``frames`` (N, S, S, 3) RGB with their ``shapes`` in the same pixels. With fewer than 20 pairs or frames, what is
+    usual.
+    """
+    follow = usual_follow()
+    if pairs < 20 or len(frames) < 20:
+        return follow
+    of_head = shapes.head[:, :2].reshape(-1, 8).astype(np.float64)
+    spread = np.maximum(of_head.std(0), 1e-9)
+    for _ in range(ROUNDS):
+        chosen = rng.integers(0, len(frames), (pairs // ROUNDS, 2))
+        around = shells(shapes, surround_of(shapes, follow))
+        missed = np.stack([_missed(frames, around, int(i), int(j)) for i, j in chosen])
+        moved = (of_head[chosen[:, 1]] - of_head[chosen[:, 0]]) / spread
+        follow = follow + _regressed(moved, missed) / spread.astype(np.float32)
+    return follow
+
+
+def _missed(frames: NDArray[np.uint8], around: NDArray[np.float32], source: int, target: int) -> NDArray[np.float32]:
+    """(R, 3) by how many pixels, x and y, each ring's point of frame ``target`` lies beside where warping ``source``
+    puts it, and how much there is to see there."""
+    size = frames.shape[1]
+    warped = pull(frames[source], warp_map(around[target], around[source], size, size), sharp=False)
+    real, made = (cv2.cvtColor(np.ascontiguousarray(x), cv2.COLOR_RGB2GRAY) for x in (frames[target], warped))
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(real, made, None)  # type: ignore[call-overload]
+    edge = np.hypot(cv2.Sobel(real, cv2.CV_32F, 1, 0), cv2.Sobel(real, cv2.CV_32F, 0, 1))
+    edge[np.linalg.norm(flow, axis=-1) > FLOW_PX] = 0
+    sigma = size / 64
+    weight = cv2.GaussianBlur(edge, (0, 0), sigma)
+    mean = cv2.GaussianBlur(flow * edge[..., None], (0, 0), sigma) / np.maximum(weight, 1e-3)[..., None]
+    points = around[target, lm.POINTS :, :2]
+    x, y = np.clip(points.round().astype(int), 0, size - 1).T
+    inside = (points > 0).all(1) & (points < size - 1).all(1)
+    return np.column_stack([-mean[y, x], weight[y, x] * inside]).astype(np.float32)
+
+
+def _regressed(moved: NDArray[np.float64], missed: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(R, 2, 8) from movement (P, 8) and misses (P, R, 3), each ring smoothed along itself; the last one stays."""
+    weight = missed[..., 2].astype(np.float64)
+    weight = weight / np.maximum(weight.mean(0), 1e-6)
+    normal = np.einsum("pk,pr,pl->rkl", moved, weight, moved) / len(moved) + RIDGE * np.eye(8)
+    right = np.einsum("pk,pr,prc->rkc", moved, weight, missed[..., :2].astype(np.float64)) / len(moved)
+    slopes = np.linalg.solve(normal, right).transpose(0, 2, 1).reshape(len(RINGS), -1, 16)
+    smooth = sum(w * np.roll(slopes, k, axis=1) for k, w in ((-1, 0.25), (0, 0.5), (1, 0.25)))
+    smooth[-1] = 0
+    return np.asarray(smooth.reshape(-1, 2, 8), np.float32)
