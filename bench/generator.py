@@ -26,6 +26,12 @@ from facewitness.generator.baselines import BASELINES
 from facewitness.generator.evaluate import made_at
 from facewitness.generator.metrics import Score
 from facewitness.generator.motion import Reader, correlations
+from facewitness.generator.performance import Performance
+from facewitness.generator.recombine import transfer
+from facewitness.generator.reconstruct import basis
+from facewitness.generator.reconstruct.identity import placed
+from facewitness.generator.reconstruct.model import pick
+from facewitness.generator.reenactment import driver_performance, render, within_reach
 from facewitness.generator.synthesis import Finish, Synthesiser
 
 RIGHTS = "footage named on the command line of the benchmark, for measuring on this machine only"
@@ -51,6 +57,7 @@ def main() -> int:
         "minutes": args.minutes,
         "size": args.size,
         "self": {},
+        "speed": {},
         "transfer": {},
     }
     actors = {}
@@ -60,13 +67,18 @@ def main() -> int:
             train_actor(args.clips / name, folder, rights=RIGHTS, minutes=args.minutes, size=args.size)
         actors[name] = load_actor(folder)
         report["self"][name] = self_reenactment(actors[name], args.frames, args.out)
+        report["speed"][name] = speed(actors[name])
         print_table(name, report["self"][name])
+        print(f"{report['speed'][name]:.1f} frames/s at {actors[name].square.size} px, whole frames, before encoding")
     for driver in args.driver if actors else ():
         target, actor = next(iter(actors.items()))
         made = args.out / f"{Path(driver).stem}-drives-{Path(target).stem}.mp4"
         start = time.perf_counter()
         reenact(actor, args.clips / driver, made, driver_rights=RIGHTS)
         row: dict[str, Any] = {"seconds": time.perf_counter() - start}
+        performance = driver_performance(args.clips / driver)
+        asked, _ = within_reach(transfer(performance, actor.performance), actor)
+        row |= identity_kept(actor, performance, driver_performance(made), asked)
         if args.judge:
             row |= judged(args.judge, args.judge_python, args.clips / driver, made)
         report["transfer"][f"{driver} > {target}"] = row
@@ -117,6 +129,29 @@ def self_reenactment(actor: Actor, most: int, out: Path) -> dict[str, dict[str, 
         n: scores[n].row() | correlations(motion["truth"], motion[n]) | {"ms": 1000 * spent[n] / (2 * len(starts))}
         for n in names
     }
+
+
+def speed(actor: Actor, frames: int = 150) -> float:
+    """Whole frames made a second (retrieval, composition, network, pasting), the actor's own performance played."""
+    maker = actor.synthesiser()
+    wanted = actor.performance
+    list(render(actor, pick(wanted, np.arange(5)), synthesiser=maker))
+    start = time.perf_counter()
+    made = sum(1 for _ in render(actor, pick(wanted, np.arange(min(frames, len(wanted)))), synthesiser=maker))
+    return made / (time.perf_counter() - start)
+
+
+def identity_kept(actor: Actor, driver: Performance, made: Performance, wanted: Performance) -> dict[str, float]:
+    """Mean distance in centimetres of the result's neutral face from the target's and from the driver's, and their
+    ratio (below a tenth: nobody turned into somebody else). What the result was asked to express is taken out first."""
+    b = basis()
+    asked = (made.expression.mean(0) - wanted.expression.mean(0)) @ b.modes.reshape(len(b.modes), -1)
+    neutral = made.identity.neutral + asked.reshape(-1, 3)
+    shapes = [
+        placed(n.astype(np.float64)) for n in (neutral, actor.performance.identity.neutral, driver.identity.neutral)
+    ]
+    to_target, to_driver = (float(np.linalg.norm(shapes[0] - s, axis=1).mean()) for s in shapes[1:])
+    return {"to_target_cm": to_target, "to_driver_cm": to_driver, "identity": to_target / max(to_driver, 1e-9)}
 
 
 def print_table(name: str, table: dict[str, dict[str, float]]) -> None:
