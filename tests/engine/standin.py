@@ -45,6 +45,7 @@ def scan(path: Path, *, pause_s: float = 0.0, mark: str = "", model: Path | None
         "height": 64, "verdict": "manipulated" if score > 0.5 else "no_evidence", "p_fake": score,
         "reasons": [{"cue": "length", "text": "It is as long as it is.", "start_s": None, "end_s": None}], "faces": [],
         "provenance": None, "model": {"id": "standin", "sha256": "0" * 64}, "seconds": 0.01,
+        "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
     }  # fmt: skip
 
 

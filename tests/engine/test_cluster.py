@@ -15,14 +15,14 @@ pytest.importorskip("ray", reason="the extra facewitness[ray] is not installed")
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head that computes nothing and two nodes of one core each, all on this machine."""
+    """A head that computes nothing and two nodes of a core and a GPU each, all on this machine, or so they say."""
     import ray
     from ray.cluster_utils import Cluster
 
     patch = pytest.MonkeyPatch()
     patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep if "PYTHONPATH" in os.environ else None)
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 100 << 20})
-    made.extra_nodes = [made.add_node(num_cpus=1, object_store_memory=100 << 20) for _ in range(2)]
+    made.extra_nodes = [made.add_node(num_cpus=1, num_gpus=1, object_store_memory=100 << 20) for _ in range(2)]
     ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
     yield made
     ray.shutdown()
@@ -70,6 +70,12 @@ def test_no_row_is_lost_and_none_comes_twice_when_a_node_and_an_actor_die(
         assert store.count() == 62
     again = scan(folder, tmp_path / "out", slow)
     assert all(r["reused"] for r in again)
+
+
+def test_clips_share_a_gpu(cluster, clips, scanner, tmp_path):
+    rows = scan(clips(*"abcdef"), tmp_path / "out", scanner, workers=2, ray_gpus=0.5)
+    assert [r["gpus"] for r in rows] == ["0"] * 6
+    assert {r["gpus"] for r in scan(clips(), tmp_path / "none", scanner, workers=1)} <= {"", None}
 
 
 def test_addresses_are_fetched_scanned_and_not_fetched_again_where_the_store_knows_versions(

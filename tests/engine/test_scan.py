@@ -40,6 +40,12 @@ def test_a_clip_that_hangs_or_spins_is_stopped_at_its_budget(clips, scan):
     assert [r["status"] for r in scan(clips(a="ok", b="ok"), resume=False)] == ["ok", "ok"]
 
 
+def test_a_header_that_announces_years_gets_the_time_its_bytes_can_hold():
+    budget = Budget(base_s=120, per_second=10)
+    assert budget.seconds(60, 10_000_000) == 720
+    assert budget.seconds(1e9, 1_000_000) == 120 + 10 * 500
+
+
 def test_a_second_scan_skips_what_is_done_and_a_changed_model_scans_again(clips, scan, scanner):
     folder = clips("a", "b", "c")
     first = scan(folder)
