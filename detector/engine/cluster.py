@@ -62,6 +62,9 @@ class RayEngine:
             import ray.data
         except ImportError as e:
             raise MissingPieceError("--engine ray needs one more package: pip install 'facewitness[ray]'.") from e
+        for handler in logging.getLogger("ray.data").handlers:  # its files keep the whole story
+            if isinstance(handler, logging.StreamHandler):
+                handler.setLevel(logging.ERROR)
         self._ray, self._scanner, self._budget, self._gpus = ray, scanner, budget, gpus
         self._started_here = not ray.is_initialized()
         if self._started_here:
@@ -128,9 +131,11 @@ class RayEngine:
             "budget": {name: getattr(self._budget, name) for name in ("base_s", "per_second", "memory_mb")},
         }  # fmt: skip
         resources: dict[str, Any] = {"num_gpus": self._gpus} if self._gpus else {}
+        actors = min(self._workers, len(items))
         rows = self._ray.data.from_items(items, override_num_blocks=blocks).map_batches(
             ScanActor, fn_constructor_kwargs=told, batch_size=1, num_cpus=1,
-            compute=ActorPoolStrategy(min_size=1, max_size=min(self._workers, len(items))), **resources,
+            # all begin at once; one is enough to go on with when nodes are lost
+            compute=ActorPoolStrategy(min_size=1, initial_size=actors, max_size=actors), **resources,
         )  # fmt: skip
         try:
             for batch in rows.iter_batches(batch_size=None, prefetch_batches=0, batch_format="numpy"):
