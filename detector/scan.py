@@ -11,7 +11,7 @@ from facewitness.errors import UnreadableInputError
 
 SHORTEST_CLIP_S = 1.0
 """Below this a clip has no time to look at."""
-CHAPTER_S = 120.0
+CHAPTER_S = 60.0
 """A longer clip is judged chapter by chapter: memory does not grow with its length, and a made minute is not lost in
 an hour of real ones."""
 _models: dict[Path | None, Model] = {}

@@ -44,7 +44,7 @@ def upload(client, text="ok upload", name="clip.mp4", headers=TOKEN):
     return client.post("/v1/scans", files={"file": (name, text.encode())}, headers=headers)
 
 
-def finished(client, job, headers=TOKEN, seconds=20):
+def finished(client, job, headers=TOKEN, seconds=90):
     for _ in range(int(seconds / 0.05)):
         told = client.get(f"/v1/scans/{job}", headers=headers).json()
         if told["state"] == "done":
