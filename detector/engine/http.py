@@ -24,6 +24,7 @@ from facewitness.detector.engine.sources import VIDEO_SUFFIXES, text_of
 from facewitness.detector.engine.store import DECISIONS
 
 HEARTBEAT_SECONDS = 1.0
+NO_TOKEN = "a valid token is needed."
 MULTIPART_OVERHEAD = 64 << 10
 """Bytes of a request that are not the file."""
 
@@ -131,8 +132,8 @@ def make_app(settings: HttpSettings) -> FastAPI:
 
     def owner_of(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> str:
         token = (given.credentials if given else "").encode()
-        if sum(hmac.compare_digest(token, t.encode()) for t in settings.tokens) == 0:
-            raise HTTPException(401, "a valid token is needed.", {"WWW-Authenticate": "Bearer"})
+        if not _valid(token, settings.tokens):
+            raise HTTPException(401, NO_TOKEN, {"WWW-Authenticate": "Bearer"})
         owner = hashlib.sha256(token).hexdigest()
         wait = buckets.setdefault(owner, _Bucket(settings.requests_per_minute)).take()
         if wait:
@@ -142,6 +143,7 @@ def make_app(settings: HttpSettings) -> FastAPI:
     app = FastAPI(title="facewitness scans", version=__version__, lifespan=life)
     app.state.service = service
     app.add_middleware(_BodyLimit, limit=settings.upload_bytes + MULTIPART_OVERHEAD)
+    app.add_middleware(_Gate, tokens=settings.tokens)
     _routes(app, service, settings, Annotated[str, Depends(owner_of)])
     return app
 
@@ -180,7 +182,8 @@ def _routes(app: FastAPI, service: ScanService, settings: HttpSettings, Owner: A
     def upload(file: UploadFile, owner: Owner) -> Job:
         if service.waiting() >= settings.service.queue:
             raise HTTPException(429, "the queue is full; try again in a while.", {"Retry-After": "10"})
-        return Job(**queue(_kept(file, settings), text_of(file.filename or "upload")[:255], owner, True))
+        kept = _kept(file, service.uploads, settings.upload_bytes)
+        return Job(**queue(kept, text_of(file.filename or "upload")[:255], owner, True))
 
     @app.post("/v1/scans/path", status_code=202, responses=_said(401, 403, 404, 429, 503), summary="Scan a file here")
     def by_path(submission: Submission, owner: Owner) -> Job:
@@ -220,19 +223,18 @@ def _routes(app: FastAPI, service: ScanService, settings: HttpSettings, Owner: A
         return service.store.review(found["result"], decision.decision, note=decision.note, author=decision.author)
 
 
-def _kept(file: UploadFile, settings: HttpSettings) -> Path:
-    """Write an upload to a file of its own in the folder of results; it is deleted when the job is done."""
+def _kept(file: UploadFile, folder: Path, most_bytes: int) -> Path:
+    """Write an upload to a file of its own; it is deleted when the job is done."""
     suffix = Path(file.filename or "").suffix.lower()
-    folder = Path(str(settings.service.out)) if "://" not in str(settings.service.out) else Path("uploads")
-    path = folder / "uploads" / f"{secrets.token_hex(16)}{suffix if suffix in VIDEO_SUFFIXES else '.mp4'}"
+    path = folder / f"{secrets.token_hex(16)}{suffix if suffix in VIDEO_SUFFIXES else '.mp4'}"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     size = 0
     try:
         with path.open("xb") as out:
             while block := file.file.read(1 << 20):
                 size += len(block)
-                if size > settings.upload_bytes:
-                    raise HTTPException(413, f"a clip may have {settings.upload_bytes} bytes at most.")
+                if size > most_bytes:
+                    raise HTTPException(413, f"a clip may have {most_bytes} bytes at most.")
                 out.write(block)
     except BaseException as e:
         path.unlink(missing_ok=True)
@@ -275,6 +277,27 @@ async def _followed(service: ScanService, job: str, owner: str) -> AsyncIterator
         if found["state"] == DONE or service.stopping:
             return
         await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+def _valid(token: bytes, tokens: tuple[str, ...]) -> bool:
+    return sum(hmac.compare_digest(token, t.encode()) for t in tokens) > 0
+
+
+class _Gate:
+    """Refuses a request without a valid token before its body is read: FastAPI keeps the body first and asks later."""
+
+    def __init__(self, app: Any, tokens: tuple[str, ...]):
+        self.app, self.tokens = app, tokens
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Pass the request on where it has a token or needs none."""
+        if scope["type"] == "http" and scope["path"].startswith("/v1/scans"):
+            given = dict(scope["headers"]).get(b"authorization", b"")
+            kind, _, token = given.partition(b" ")
+            if kind.lower() != b"bearer" or not _valid(token.strip(), self.tokens):
+                refusal = JSONResponse({"detail": NO_TOKEN}, 401, {"WWW-Authenticate": "Bearer"})
+                return await refusal(scope, receive, send)
+        return await self.app(scope, receive, send)
 
 
 class _BodyLimit:

@@ -76,6 +76,11 @@ class ScanService:
         self._thread.join(self.settings.grace_s + 5)
         self.store.close()
 
+    @property
+    def uploads(self) -> Path:
+        """The folder that keeps uploads until they are scanned: beside the results, where these are a file."""
+        return (self.store.path.parent if self.store.path else Path.cwd()) / "uploads"
+
     def submit(self, path: Path, *, name: str, owner: str, uploaded: bool) -> dict[str, Any]:
         """Queue a file. Raises QueueFullError when as many wait as may wait."""
         job = secrets.token_hex(16)

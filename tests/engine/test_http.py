@@ -88,6 +88,25 @@ def test_without_a_valid_token_there_is_nothing_to_see(client):
     assert client.get("/v1/health").json()["status"] == "ok"
 
 
+def test_what_comes_without_a_token_is_not_even_read(settings):
+    import asyncio
+
+    said = []
+
+    async def receive():
+        raise AssertionError("the body was read")
+
+    async def send(message):
+        said.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/scans", "raw_path": b"/v1/scans", "query_string": b"",
+        "headers": [(b"content-type", b"multipart/form-data; boundary=x"), (b"authorization", b"Bearer wrong")],
+    }  # fmt: skip
+    asyncio.run(make_app(settings())(scope, receive, send))
+    assert said[0]["status"] == 401 and b"token" in said[1]["body"]
+
+
 def test_a_large_upload_is_refused_with_and_without_its_length(client, tmp_path):
     assert upload(client, "x" * 20_000).status_code == 413
     assert upload(client, "x" * 200_000).status_code == 413
