@@ -122,10 +122,14 @@ def scan_paths(
         with open_store(out) as store:
             store.note("scan started", model=_model(scanner), configuration=scanner.configuration, engine=engine)
             run = Run(store, scanner, runner, resume=resume, retry=retry)
-            for clip in run.rows(find_clips(paths)):
-                assert clip.row is not None
-                counts.take(clip.row, clip.reused)
-                yield clip.row
+            try:
+                for clip in run.rows(find_clips(paths)):
+                    assert clip.row is not None
+                    counts.take(clip.row, clip.reused)
+                    yield clip.row
+            except (KeyboardInterrupt, GeneratorExit):
+                store.note("scan interrupted", clips=counts.clips, scanned=counts.scanned, reused=counts.reused)
+                raise
             if run.printed:
                 NearLinker(store).link(run.printed)
             store.note("scan finished", clips=counts.clips, scanned=counts.scanned, reused=counts.reused)

@@ -81,7 +81,9 @@ def test_a_worker_killed_from_outside_costs_one_row(clips, scan, scanner, tmp_pa
     assert all("signal 9" in r["error"] for r in rows if r["status"] == "error")
 
 
-def test_an_interrupted_scan_leaves_no_worker_behind(clips, scanner, tmp_path, monkeypatch):
+def test_an_interrupted_scan_leaves_no_worker_behind_and_says_in_its_log_that_it_was(
+    clips, scanner, tmp_path, monkeypatch
+):
     monkeypatch.setenv("STANDIN_SCANNED", str(tmp_path / "scanned"))
     folder = clips(*(f"{i:02}" for i in range(50)))
     parent = subprocess.Popen(
@@ -95,6 +97,10 @@ def test_an_interrupted_scan_leaves_no_worker_behind(clips, scanner, tmp_path, m
     workers = {int(line.split()[0]) for line in (tmp_path / "scanned").read_text().splitlines()}
     time.sleep(0.2)
     assert not [pid for pid in workers if alive(pid)]
+    with open_store(tmp_path / "out", read_only=True) as store:
+        last = list(store.log_entries())[-1]
+        assert last["what"] == "scan interrupted" and 0 < last["details"]["clips"] < 50
+        store.check_log()
 
 
 def test_a_place_that_cannot_be_written_is_said_before_anything_is_scanned(clips, scan, tmp_path):

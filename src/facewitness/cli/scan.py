@@ -66,7 +66,14 @@ def scan(
         sources, out=out, engine=engine, workers=workers, model=model, budget=budget, resume=resume, retry=retry,
         ray_address=ray_address, ray_gpus=ray_gpus, counts=counts,
     )  # fmt: skip
-    kept = _tell(track(rows, "scanning", total=total), json=json, jsonl=jsonl)
+    try:
+        kept = _tell(track(rows, "scanning", total=total), json=json, jsonl=jsonl)
+    except KeyboardInterrupt:
+        print(
+            f"\n{counts.clips} clips are done and kept; the same command goes on where this one stopped.",
+            file=sys.stderr,
+        )
+        raise
     if counts.clips == 0:
         raise UsageError("there is no video to scan there; give a video file or a folder that holds some.")
     if json:
