@@ -15,14 +15,19 @@ from facewitness.faces import FaceTracker
 from facewitness.faces import landmarks as lm
 from facewitness.generator.performance import Camera, Identity, Performance
 from facewitness.generator.reconstruct import basis, from_angles_deg, head_mesh, reconstruct
+from facewitness.generator.reconstruct.eyes import iris_offsets
 from facewitness.generator.reconstruct.model import IRIS_DEPTH, gaze_vectors, project, to_camera, to_picture
 from facewitness.generator.reconstruct.rotation import to_matrix
+from facewitness.generator.reconstruct.solve import Pose
 from facewitness.generator.render import interpolate, rasterise
 from facewitness.media.types import Frame
 
 RINGS = ((1.12, 1.2), (1.32, 3.5), (1.75, 6.5), (2.6, 9.0))
 """Hair, ears and neck: rings around the outline of the face, this many times as far out, this many centimetres
 behind it."""
+LID_FOLLOWS = 0.8
+"""Closure for every radian that an eye looks down."""
+EYE_REACH_RAD = np.radians([32.0, 22.0])
 MOUTH_INSIDE = np.array([70, 38, 38], np.float32)
 SCLERA_SHADE = 0.55
 EYE_TRIANGLES, MOUTH_TRIANGLES = (
@@ -56,6 +61,7 @@ def portrait(image: NDArray[np.uint8]) -> Portrait:
     # the fitted shape is this portrait's own, expression and all: it is the neutral face of the sequence to come
     neutral = head_mesh(p.identity, p.expression[-1], p.lids[-1])
     p = replace(p, identity=replace(p.identity, neutral=neutral), expression=p.expression * 0, lids=p.lids * 0)
+    p = replace(p, identity=replace(p.identity, eyeballs=_looking_at_camera(p, track.irises[-1:, :, 0])))
     shell = _shell(neutral)
     posed = to_camera(shell[None], p.rotation[-1:], p.translation[-1:])
     texture = to_picture(posed, p.camera)[0]
@@ -65,6 +71,22 @@ def portrait(image: NDArray[np.uint8]) -> Portrait:
     sclera = np.percentile(_eye_pixels(image, track.mesh[-1]), 85, axis=0).astype(np.float32)
     skin = _without_eyes(image, track.mesh[-1], track.eyes[-1])
     return Portrait(image, skin, p.identity, texture, irises, radius, sclera)
+
+
+def _looking_at_camera(p: Performance, irises: NDArray) -> NDArray[np.float32]:
+    """(2, 4) eyeballs moved to where the last frame's irises (1, 2, 2), in pixels, look straight into the camera."""
+    balls = p.identity.eyeballs.astype(np.float64)
+    pose = Pose(to_matrix(p.rotation[-1:]), p.translation[-1:].astype(np.float64))
+    reach = float(balls[0, 3] * IRIS_DEPTH)
+    ahead = to_camera_direction(p)[-1]
+    balls[:, :2] += iris_offsets(irises, balls[:, :3], pose, p.camera, reach)[0] - reach * ahead[:2]
+    return balls.astype(np.float32)
+
+
+def to_camera_direction(p: Performance) -> NDArray[np.float64]:
+    """(T, 3) unit vectors from the head's origin to the camera, in the head frame."""
+    out = -np.einsum("tji,tj->ti", to_matrix(p.rotation), p.translation.astype(np.float64))
+    return np.asarray(out / np.linalg.norm(out, axis=1, keepdims=True))
 
 
 def _without_eyes(image: NDArray[np.uint8], mesh: NDArray, contours: NDArray) -> NDArray[np.uint8]:
@@ -115,13 +137,13 @@ def _shell_triangles() -> NDArray[np.int32]:
 
 def random_performance(
     identity: Identity, *, face_px: float, frames: int = 150, rate: int = 25, seed: int = 0, yaw_deg: float = 28.0,
-    expression: NDArray | None = None,
+    expression: NDArray | None = None, world: bool = True,
 ) -> Performance:  # fmt: skip
     """Plausible movement: the head turns, the eyes jump and rest, blinks last 120 to 240 ms.
 
-    ``expression`` (frames, K) is somebody's; where None the leading modes wander independently of each other, which
-    no face
-    does.
+    ``expression`` (frames, K) is somebody's; where None the leading modes wander independently of each other, which no
+    face does. Where ``world``, the eyes hold still in the world while the head turns, on the camera for half of the
+    time; else they move in the head at random, which no eyes do. Upper lids follow eyes that look down.
     """
     rng = np.random.default_rng(seed)
     side = int(round(face_px * 1.7 / 2) * 2)
@@ -130,7 +152,7 @@ def random_performance(
     distance = camera.focal_px * height / face_px
     angles = np.stack([_wander(rng, frames, 18) for _ in range(3)], 1) * [yaw_deg, 12, 10]
     place = np.stack([_wander(rng, frames, 25) for _ in range(3)], 1) * [1.5, 1.0, 2.0]
-    gaze = _jumps(rng, frames) * np.radians([22, 10])
+    jumps = _jumps(rng, frames) * np.radians([22, 10])
     lids = np.zeros((frames, 2))
     for start in rng.choice(np.arange(12, frames - 12), 5, replace=False):
         length = int(rng.integers(3, 7))
@@ -139,12 +161,19 @@ def random_performance(
     if expression is None:
         expression = np.zeros((frames, len(basis().modes)))
         expression[:, :10] = np.stack([_wander(rng, frames, 7) for _ in range(10)], 1) * 1.5
-    return Performance(
+    p = Performance(
         time_base=Fraction(1, rate), pts=np.arange(frames), rotation=from_angles_deg(angles).astype(np.float32),
         translation=(place + np.array([0, 0, distance])).astype(np.float32), expression=expression.astype(np.float32),
-        lids=lids.astype(np.float32), gaze=np.repeat(gaze[:, None], 2, 1).astype(np.float32),
+        lids=lids.astype(np.float32), gaze=np.zeros((frames, 2, 2), np.float32),
         confidence=np.ones(frames, np.float32), identity=identity, camera=camera,
     )  # fmt: skip
+    gaze = jumps
+    if world:
+        ahead = to_camera_direction(p)
+        look = np.stack([np.arctan2(ahead[:, 0], -ahead[:, 2]), np.arcsin(ahead[:, 1])], 1)
+        gaze = np.clip(look + jumps, -EYE_REACH_RAD, EYE_REACH_RAD)
+    lids = np.maximum(lids, LID_FOLLOWS * np.clip(gaze[:, 1:], 0, None))
+    return replace(p, lids=lids.astype(np.float32), gaze=np.repeat(gaze[:, None], 2, 1).astype(np.float32))
 
 
 def _wander(rng: np.random.Generator, frames: int, slow: float) -> NDArray:
@@ -159,7 +188,7 @@ def _jumps(rng: np.random.Generator, frames: int) -> NDArray:
     out, at = np.zeros((frames, 2)), 0
     while at < frames:
         stay = int(rng.integers(8, 38))
-        out[at : at + stay] = rng.uniform(-1, 1, 2) * (rng.random() < 0.75)
+        out[at : at + stay] = rng.uniform(-1, 1, 2) * (rng.random() < 0.5)
         at += stay
     return out
 

@@ -27,6 +27,7 @@ from facewitness.errors import MissingPieceError
 from facewitness.faces import FaceTrack, FaceTracker, track_video
 from facewitness.faces import landmarks as lm
 from facewitness.faces.landmarker import BLENDSHAPES
+from facewitness.faces.tracker import EYE_LOOKS
 from facewitness.files import to_json, write_text
 from facewitness.generator.performance import Performance
 from facewitness.generator.reconstruct import angles_deg, head_mesh, project, reconstruct
@@ -60,7 +61,7 @@ print(n / (time.perf_counter() - began))
 
 def follow(pictures: Iterable[NDArray[np.uint8]], tracker: str = "mesh") -> FaceTrack:
     """The main face of pictures at 25 a second."""
-    tracking = FaceTracker(tracker, max_faces=1)
+    tracking = FaceTracker(tracker, max_faces=1, eye_looks=EYE_LOOKS)
     for i, image in enumerate(pictures):
         tracking.update(Frame(index=i, pts=i, time_base=Fraction(1, RATE), image=image))
     return tracking.finish()[0]

@@ -41,10 +41,16 @@ TURN_STEP_RAD, SHIFT_STEP_CM, MODE_STEP, LID_STEP, GAZE_STEP_RAD = 0.02, 0.25, 0
 """What counts as movement rather than noise between neighbouring frames."""
 EYE_SHUT = 0.5
 """Above this closure the iris is not seen and gaze is carried over."""
+OPEN = 0.3
+"""Below this closure an eye is not blinking, and its lids tell how it usually looks."""
 VERGENCE_FRAMES, VERGENCE_RAD = 4.0, (np.radians([-5.0, -2.0]), np.radians([5.0, 2.0]))
 """Eyes turn against each other slowly and little: smoothing in frames, limits of half the difference in yaw, pitch."""
-CENTRE_PRIOR_CM, GAZE_PRIOR_RAD = 0.06, 0.10
-"""How far an eyeball may lie from where anatomy puts it, and how far from the camera people look on average."""
+EYE_RISE_CM = 0.21
+"""The eyeball's centre lies this far above the middle between the corners as the mesh has them. Mean over 68 studio
+portraits that look into the lens (Face Research Lab London set) and their mirror images."""
+CENTRE_PRIOR_CM, GAZE_PRIOR_RAD = np.array([0.05, 0.10]), 0.10
+"""How far an eyeball may lie from there, x and y (the spread over the same portraits), and how far from the camera
+people look on average."""
 
 
 def reconstruct(track: FaceTrack) -> Performance:
@@ -71,7 +77,7 @@ def reconstruct(track: FaceTrack) -> Performance:
     wide = sure & (lids.max(1) < 0.4)
     irises = seen.irises - eye.corner_shift(seen, shape, eye_centres(shape), pose, camera, wide)[:, :, None]
     eyeballs = _eyeballs(irises, shape, pose, camera, wide)
-    gaze = _gaze(irises[:, :, 0], eyeballs, pose, camera, lids)
+    gaze = _gaze(irises[:, :, 0], eyeballs, pose, camera, lids, eye.lid_heights(head))
     identity = Identity(
         neutral=shape.astype(np.float32),
         eyeballs=eyeballs.astype(np.float32),
@@ -144,6 +150,7 @@ def _eyeballs(irises: NDArray, shape: NDArray, pose: Pose, camera: Camera, sure:
     """(2, 4) centre and radius: where anatomy puts them, moved towards making the person look at the camera on
     average."""
     centres = eye_centres(shape)
+    centres[:, 1] -= EYE_RISE_CM
     if sure.sum() < MIN_FRAMES:
         sure = np.ones(len(sure), bool)
     radius = eye.iris_radius_cm(irises, centres, pose, camera, sure) / (lm.IRIS_DIAMETER_CM / 2)
@@ -163,13 +170,16 @@ def _eyeballs(irises: NDArray, shape: NDArray, pose: Pose, camera: Camera, sure:
     return np.concatenate([centres, np.full((2, 1), radius)], 1)
 
 
-def _gaze(irises: NDArray, eyeballs: NDArray, pose: Pose, camera: Camera, lids: NDArray) -> NDArray[np.float64]:
+def _gaze(
+    irises: NDArray, eyeballs: NDArray, pose: Pose, camera: Camera, lids: NDArray, lid_heights: NDArray
+) -> NDArray[np.float64]:
     """Yaw and pitch (T, 2, 2) in radians: what both eyes do together quickly, what they do apart slowly."""
     angles, missed = eye.gaze_angles(irises, eyeballs, pose, camera)
     hidden = _near(lids > EYE_SHUT)
     weight = visibility(pose.rotation) * np.clip(1 - lids, 0.05, 1) * np.where(missed, 0.1, 1.0)
     weight = np.where(hidden, 1e-4, weight)
     common = (angles * weight[..., None]).sum(1) / weight.sum(1)[:, None]
+    common[:, 1] = eye.pitch_with_lids(common[:, 1], lid_heights, lids.max(1) < OPEN)
     shut = np.asarray(hidden.all(1))
     if not shut.all():
         common = fill(common, ~shut)

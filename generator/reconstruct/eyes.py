@@ -30,8 +30,14 @@ crop and therefore the error. Chosen on six real clips by agreement with a third
 CORNER_LEAK = (0.31, 0.18)
 """How far the iris model drags the corners along with the iris, x and y: its own error, measured on rendered eyes that
 turn (bench/known_truth.py) and undone."""
-EYE_DEPTH_CM = 0.95
-"""The eyeball's centre lies this far behind the middle of the line between the corners."""
+IRIS_SHARE, UPPER_LID_RAD_CM, LOWER_LID_RAD_CM = 0.79, 0.62, 0.88
+"""Vertical gaze: the share of what the irises say, and radians for every centimetre that the upper and the lower lid
+are lower than usual: lids follow the eye (Becker and Fuchs, Vision Research 1988), and are seen better than an iris
+half hidden. Least squares against another tracker on clips of people other than those it is judged on, scaled so that
+its response to a degree is that of sideways gaze; leaving out one person at a time, the mean correlation over 24 clips
+goes from .54 (irises alone) to .72."""
+LID_LIMIT_CM = (0.25, 0.12)
+"""What an upper and a lower lid move with gaze; more is a blink, or a smile."""
 IRIS_BIAS = 1.0
 """Measured over true iris diameter of the iris model."""
 
@@ -87,6 +93,29 @@ def lid_range(opening: NDArray, good: NDArray) -> tuple[NDArray, NDArray]:
 def lid_closure(opening: NDArray, opened: NDArray, closed: NDArray) -> NDArray[np.float64]:
     """Closure (T, 2), 0 open to 1 closed, of openings (T, 2)."""
     return np.clip((opened - opening) / np.maximum(opened - closed, 1e-6), 0, 1)
+
+
+def lid_heights(mesh_cm: NDArray) -> NDArray[np.float64]:
+    """(T, 2) how far the upper and the lower lids lie below the eye's corners, mean of both eyes, centimetres.
+
+    ``mesh_cm`` (T, 468, 3) is the track's mesh in the head frame.
+    """
+    corners = mesh_cm[:, np.ravel(lm.EYE_CORNERS), 1].mean(1)
+    return np.stack(
+        [mesh_cm[:, np.ravel(np.array(lids)[:, 3:6]), 1].mean(1) - corners for lids in (lm.LIDS_UPPER, lm.LIDS_LOWER)],
+        1,
+    )
+
+
+def pitch_with_lids(pitch: NDArray, heights: NDArray, awake: NDArray) -> NDArray[np.float64]:
+    """Vertical gaze (T,) in radians from that of the irises (T,) and the lids' heights (T, 2) of ``lid_heights``.
+
+    Both count as departures from the median over the frames ``awake`` (T,), all of them where there is none.
+    """
+    use = awake if awake.any() else np.ones(len(pitch), bool)
+    rest = float(np.median(pitch[use]))
+    moved = np.clip(heights - np.median(heights[use], axis=0), -np.array(LID_LIMIT_CM), LID_LIMIT_CM)
+    return np.asarray(rest + IRIS_SHARE * (pitch - rest) + moved @ [UPPER_LID_RAD_CM, LOWER_LID_RAD_CM], np.float64)
 
 
 def iris_offsets(irises: NDArray, centres: NDArray, pose: Pose, camera: Camera, reach: float) -> NDArray[np.float64]:

@@ -21,8 +21,11 @@ from facewitness.generator.reconstruct import (
     reconstruct,
     save_performance,
 )  # fmt: skip
+from facewitness.generator.reconstruct.estimate import EYE_RISE_CM
+from facewitness.generator.reconstruct.eyes import LID_LIMIT_CM, pitch_with_lids
 from facewitness.generator.reconstruct.identity import eye_centres, template
 from facewitness.generator.reconstruct.model import gaze_vectors, lid_opening
+from facewitness.generator.reconstruct.rotation import to_matrix
 from facewitness.generator.reconstruct.smooth import fill, smooth
 
 FRAMES = 120
@@ -40,7 +43,7 @@ def known() -> Performance:
     """Somebody who is not the canonical face, turning the head up to 35 degrees, looking about, blinking, talking."""
     rng = np.random.default_rng(5)
     shape = template() * [1.05, 0.97, 1.04]
-    balls = np.concatenate([eye_centres(shape), np.full((2, 1), 1.2)], 1)
+    balls = np.concatenate([eye_centres(shape) - [0, EYE_RISE_CM, 0], np.full((2, 1), 1.2)], 1)
     identity = Identity(neutral=shape.astype(np.float32), eyeballs=balls.astype(np.float32), ranges={})
     expression = np.zeros((FRAMES, len(basis().modes)), np.float32)
     expression[:, :10] = wander(rng, 10, 6)
@@ -112,6 +115,27 @@ def test_gaze_is_found_in_the_head_frame_while_the_head_turns(known, found):
         a, b = known.gaze[awake, :, axis].mean(1), found.gaze[awake, :, axis].mean(1)
         assert correlation(a, b) > least
         assert 0.7 < np.std(b) / np.std(a) < 1.7
+
+
+def test_somebody_who_looks_into_the_camera_is_found_to_do_so(known):
+    """Zero and all: eyes where most people's are, on the camera while the head turns."""
+    toward = -np.einsum("tji,tj->ti", to_matrix(known.rotation), known.translation)
+    toward /= np.linalg.norm(toward, axis=1, keepdims=True)
+    look = np.stack([np.arctan2(toward[:, 0], -toward[:, 2]), np.arcsin(toward[:, 1])], 1)
+    p = replace(known, gaze=np.repeat(look[:, None], 2, 1).astype(np.float32))
+    awake = known.lids.max(1) < 0.3
+    error = np.degrees(reconstruct(as_track(p, noise_px=0.3)).gaze.mean(1) - look)[awake]
+    assert np.median(np.linalg.norm(error, axis=1)) < 4
+
+
+def test_lids_tell_vertical_gaze_within_limits():
+    heights, still, awake = np.zeros((50, 2)), np.zeros(50), np.ones(50, bool)
+    heights[10:20] = 0.1
+    heights[30] = 1.0
+    pitch = pitch_with_lids(still, heights, awake)
+    assert (pitch[10:20] > np.radians(3)).all(), "lower lids, lower gaze"
+    assert pitch[30] == pitch_with_lids(still, np.minimum(heights, LID_LIMIT_CM), awake)[30], "no lid moves so far"
+    assert np.allclose(pitch_with_lids(still + 0.2, heights * 0, awake), 0.2), "who looks down always looks down"
 
 
 def test_reprojection_is_within_two_percent_of_the_distance_of_the_eyes(known, found):
