@@ -118,14 +118,15 @@ def test_gaze_is_found_in_the_head_frame_while_the_head_turns(known, found):
 
 
 def test_somebody_who_looks_into_the_camera_is_found_to_do_so(known):
-    """Zero and all: eyes where most people's are, on the camera while the head turns."""
+    """Eyes where most people's are, on the camera while the head turns. How far they seem to turn is another matter: the
+    correction for what the eye network drags along has nothing to correct in this perfect track."""
     toward = -np.einsum("tji,tj->ti", to_matrix(known.rotation), known.translation)
     toward /= np.linalg.norm(toward, axis=1, keepdims=True)
     look = np.stack([np.arctan2(toward[:, 0], -toward[:, 2]), np.arcsin(toward[:, 1])], 1)
     p = replace(known, gaze=np.repeat(look[:, None], 2, 1).astype(np.float32))
     awake = known.lids.max(1) < 0.3
     error = np.degrees(reconstruct(as_track(p, noise_px=0.3)).gaze.mean(1) - look)[awake]
-    assert np.median(np.linalg.norm(error, axis=1)) < 4
+    assert np.abs(np.median(error, axis=0)).max() < 2
 
 
 def test_lids_tell_vertical_gaze_within_limits():
