@@ -1,22 +1,15 @@
 """The players that stay in step, with curves under them: a Streamlit component and the data it is given."""
 
-import json
-import struct
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from facewitness.dashboard import words
+from facewitness.dashboard import overlays, words
 from facewitness.dashboard.charts import Lane, lane_data
-from facewitness.dashboard.served import bytes_address, file_address
+from facewitness.dashboard.served import answer_address, bytes_address, file_address
 from facewitness.dashboard.traces import Traces
-
-_UNIT = 8.0  # steps per pixel of an overlay's coordinates: 1/8 px, up to 4095 px in 16 bits
-_GAP = -32768
 
 
 def show(
@@ -55,10 +48,19 @@ def clip_data(
     traces: Traces | None,
     duration_s: float,
     sound: bool,
+    source: Path | None = None,
+    width: int = 0,
 ) -> dict[str, Any]:
-    """What one player is told of its clip; ``path`` is a file that browsers play (see proxy.playable)."""
+    """What one player is told of its clip; ``path`` is a file that browsers play (see proxy.playable).
+
+    ``source`` is the clip itself, ``width`` that of its picture in pixels: overlays and heat are of the clip.
+    """
     verdict = words.verdict_word(row)
     p = (row or {}).get("p_fake")
+    source = source or path
+    mask = overlays.mask_beside(source)
+    outline = overlays.mask_outline(mask, mask.stat().st_mtime_ns) if mask else None
+    layers = overlays.pack(traces, width=width, mask=outline)
     return {
         "url": file_address(path),
         "role": role if role in words.ROLES else "plain",
@@ -68,31 +70,9 @@ def clip_data(
         "sound": sound,
         "p": float(p) if isinstance(p, int | float) else None,
         "verdict": {"key": verdict.key, "sign": verdict.sign, "name": verdict.name, "meaning": verdict.meaning},
-        "overlay": bytes_address(overlay(traces)) if traces is not None and traces.outline.size else None,
+        "overlay": bytes_address(layers) if layers else None,
+        "heat": answer_address(f"heat {source} {source.stat().st_mtime_ns}", overlays.heat(source)),
     }
-
-
-def overlay(traces: Traces) -> bytes:
-    """Landmarks and gaze rays as the player reads them: length of a JSON head, the head, 16-bit eighths of a pixel."""
-    frames, points = traces.outline.shape[:2]
-    rays = len(traces.gaze_rays) == frames and frames > 0
-    head = {
-        "frames": frames,
-        "points": points,
-        "ends": list(traces.paths),
-        "rays": rays,
-        "unit": _UNIT,
-        "times": [round(float(t), 5) for t in traces.t_s],
-    }
-    text = json.dumps(head).encode()
-    start = struct.pack("<I", len(text)) + text
-    start += b"\0" * (-len(start) % 4)
-    return start + _steps(traces.outline) + (_steps(traces.gaze_rays) if rays else b"")
-
-
-def _steps(pixels: np.ndarray) -> bytes:
-    inside = np.isfinite(pixels) & (np.abs(pixels) < 4095)
-    return np.where(inside, np.round(np.where(inside, pixels, 0) * _UNIT), _GAP).astype("<i2").tobytes()
 
 
 @cache

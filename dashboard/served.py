@@ -1,23 +1,31 @@
-"""What the dashboard's server hands out besides its pages: videos and overlays that a page asked for, nothing else.
+"""What the dashboard's server hands out besides its pages: videos, overlays and answers that a page asked for.
 
-A page registers a file and gets an address with an unguessable token; only registered files are reachable, whatever
-a request asks for, and neither name nor folder of a file appears in its address.
+A page registers a file (or a question) and gets an address with an unguessable token; only what is registered is
+reachable, whatever a request asks for, and neither name nor folder of a file appears in its address.
 """
 
 import hashlib
 import hmac
+import json
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+from facewitness.errors import FacewitnessError
 
 PREFIX = "/facewitness"
 MAX_BLOBS = 64
 MAX_FILES = 20_000
+MAX_ANSWERS = 256
+MAX_QUESTION_BYTES = 64 << 10
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, max-age=3600",
@@ -28,6 +36,10 @@ _secret = secrets.token_bytes(32)
 _lock = threading.Lock()
 _files: OrderedDict[str, tuple[Path, str]] = OrderedDict()
 _blobs: OrderedDict[str, bytes] = OrderedDict()
+
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+"""Takes a question's JSON object and gives one back; may raise a FacewitnessError, whose sentence the page shows."""
+_answers: OrderedDict[str, Answer] = OrderedDict()
 
 
 def _token(*parts: str | bytes) -> str:
@@ -62,6 +74,43 @@ def bytes_address(data: bytes) -> str:
     return f"{PREFIX}/bytes/{token}"
 
 
+def answer_address(name: str, answer: Answer) -> str:
+    """Register a function that a running part asks without a rerun of its page; ``name`` tells it from others.
+
+    It is called in a thread, with one JSON object of at most MAX_QUESTION_BYTES.
+    """
+    token = _token("answer", name)
+    with _lock:
+        _answers[token] = answer
+        _answers.move_to_end(token)
+        while len(_answers) > MAX_ANSWERS:
+            _answers.popitem(last=False)
+    return f"{PREFIX}/ask/{token}"
+
+
+async def _ask(request: Request) -> Response:
+    answer = _answers.get(request.path_params["token"])
+    if answer is None:
+        return PlainTextResponse("not here", status_code=404)
+    body = b""
+    async for block in request.stream():
+        body += block
+        if len(body) > MAX_QUESTION_BYTES:
+            return PlainTextResponse("too long", status_code=413)
+    try:
+        question = json.loads(body)
+        if not isinstance(question, dict):
+            raise ValueError("no object")
+    except ValueError:
+        return PlainTextResponse("no JSON object", status_code=400)
+    try:
+        return JSONResponse(await run_in_threadpool(answer, question), headers={**HEADERS, "Cache-Control": "no-store"})
+    except (FacewitnessError, KeyError, TypeError, ValueError) as e:
+        # an answer is shown as text; what is wrong with a question itself needs no more than its kind
+        said = str(e) if isinstance(e, FacewitnessError) else f"The question makes no sense ({type(e).__name__})."
+        return JSONResponse({"error": said}, status_code=422, headers=HEADERS)
+
+
 async def _file(request: Request) -> Response:
     found = _files.get(request.path_params["token"])
     if found is None or not found[0].is_file():
@@ -78,4 +127,8 @@ async def _bytes(request: Request) -> Response:
 
 def routes() -> list[Route]:
     """The routes to mount beside Streamlit's."""
-    return [Route(f"{PREFIX}/file/{{token}}", _file), Route(f"{PREFIX}/bytes/{{token}}", _bytes)]
+    return [
+        Route(f"{PREFIX}/file/{{token}}", _file),
+        Route(f"{PREFIX}/bytes/{{token}}", _bytes),
+        Route(f"{PREFIX}/ask/{{token}}", _ask, methods=["POST"]),
+    ]

@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,9 @@ class Traces:
     gaze_rays: Floats
     """(T, 2, 2, 2) start and end of the gaze ray of each eye in pixels; T may be 0 where there are none."""
     paths: tuple[int, ...] = ()
-    """Where each polyline of ``outline`` ends (exclusive index); the first begins at 0."""
+    """Where each polyline of ``outline`` ends (exclusive index); the first, the face's oval, begins at 0."""
+    mesh: Floats = field(default_factory=lambda: np.zeros((0, 0, 2), np.float32))
+    """(T, 468, 2) every landmark in pixels, to an eighth of one; T may be 0 where it was not kept."""
 
     def __post_init__(self) -> None:
         for name in ("lids", "gaze_yaw_deg", "gaze_pitch_deg", "mouth", "head_yaw_deg"):
@@ -79,6 +81,7 @@ def traces_of(track: FaceTrack, performance: Performance | None = None) -> Trace
         outline=measured.outline,
         gaze_rays=_rays(track, spread(performance.gaze), spread(performance.rotation)),
         paths=measured.paths,
+        mesh=measured.mesh,
     )
 
 
@@ -101,7 +104,8 @@ def load_traces(path: Path) -> dict[str, Traces]:
                 raise UnreadableInputError(f"{path} holds no traces of this version; make it again.")
             found = {}
             for i, name in enumerate(data["names"].tolist()):
-                values = {f.name: data[f"{i}.{f.name}"] for f in fields(Traces)}
+                kept = (f.name for f in fields(Traces) if f.name != "mesh" or f"{i}.mesh" in data)
+                values = {name: data[f"{i}.{name}"] for name in kept}
                 values["paths"] = tuple(int(p) for p in values["paths"])
                 found[str(name)] = Traces(**values)
             return found
@@ -152,6 +156,7 @@ def _measured(track: FaceTrack) -> Traces:
         outline=outline,
         gaze_rays=np.zeros((0, 2, 2, 2), np.float32),
         paths=ends,
+        mesh=np.round(mesh[:, :, :2] * 8) / 8,  # what the overlay shows, and a file a third as long
     )
 
 

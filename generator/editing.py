@@ -164,7 +164,7 @@ def apply_edits(performance: Performance, settings: Mapping[str, Keys]) -> tuple
         edit = _by_name().get(name)
         if edit is None:
             raise UsageError(f"there is no edit {name!r}; `facewitness edit --list` shows what there is.")
-        value = _values(keys, times)
+        value = values_over(keys, times)
         limited = np.clip(value, edit.low, edit.high)
         if np.any(limited != value):
             notes.append(f"{name} was limited to {edit.low:g} to {edit.high:g} {edit.unit}.")
@@ -179,7 +179,8 @@ def apply_edits(performance: Performance, settings: Mapping[str, Keys]) -> tuple
     return performance, notes
 
 
-def _values(keys: Keys, times: NDArray[np.float64]) -> NDArray[np.float32]:
+def values_over(keys: Keys, times: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(T,) what keys come to at ``times`` (T,) in seconds: the one value, or a smooth way from key to key."""
     if isinstance(keys, int | float):
         return np.full(len(times), keys, np.float32)
     at, values = np.array(keys, np.float64).T

@@ -22,46 +22,147 @@ const indexAt = (times, t) => { // last entry at or before t, -1 where there is 
   return low - 1;
 };
 
-class Overlay { // landmarks and gaze rays of one clip, fetched once
+class Overlay { // landmarks, mesh, gaze rays and mask of one clip, fetched once
   static async load(url) {
     const answer = await fetch(url);
     if (!answer.ok) return null;
     const bytes = await answer.arrayBuffer();
     const length = new DataView(bytes).getUint32(0, true);
     const head = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)));
-    const start = Math.ceil((4 + length) / 4) * 4;
-    const points = new Int16Array(bytes, start, head.frames * head.points * 2);
-    const rays = new Int16Array(bytes, start + points.byteLength, head.rays ? head.frames * 8 : 0);
-    return Object.assign(new Overlay(), { head, points, rays });
+    let start = Math.ceil((4 + length) / 4) * 4;
+    const layers = {};
+    for (const layer of head.layers) {
+      const count = layer.times.length * layer.points * 2;
+      layers[layer.name] = Object.assign(layer, { data: new Int16Array(bytes, start, count) });
+      start += count * 2;
+    }
+    return Object.assign(new Overlay(), { unit: head.unit, width: head.width, layers });
+  }
+
+  // the points of a layer at a time as a function of their number, null in a gap of the whole layer
+  points(name, t, scale) {
+    const layer = this.layers[name];
+    const frame = layer ? indexAt(layer.times, t) : -1;
+    if (frame < 0) return null;
+    const from = frame * layer.points * 2, data = layer.data, k = scale / this.unit;
+    return (i) => (data[from + 2 * i] === -32768 ? null : [data[from + 2 * i] * k, data[from + 2 * i + 1] * k]);
   }
 
   draw(context, t, scale, show, colours) {
-    const { times, points, ends, unit } = this.head;
-    const frame = indexAt(times, t);
-    if (frame < 0) return;
-    const at = (array, i) => array[i] === -32768 ? NaN : array[i] / unit * scale;
-    if (show.outline) {
-      context.strokeStyle = colours.outline; context.lineWidth = 1.2;
-      let i = 0;
-      for (const end of ends) {
-        context.beginPath();
-        for (let first = true; i < end; i++, first = false) {
-          const x = at(this.points, (frame * points + i) * 2), y = at(this.points, (frame * points + i) * 2 + 1);
-          if (Number.isNaN(x)) continue;
-          if (first) context.moveTo(x, y); else context.lineTo(x, y);
-        }
-        context.stroke();
-      }
+    if (show.mask) this.drawMask(context, this.points("mask", t, scale), colours);
+    if (show.mesh) this.drawMesh(context, this.points("mesh", t, scale), colours);
+    if (show.outline) this.drawOutline(context, this.points("outline", t, scale), colours);
+    if (show.rays) this.drawRays(context, this.points("rays", t, scale), colours);
+  }
+
+  drawMask(context, at, colours) {
+    if (!at) return;
+    context.beginPath();
+    for (let i = 0, first = true; i < this.layers.mask.points; i++) {
+      const point = at(i);
+      if (!point) continue;
+      if (first) context.moveTo(...point); else context.lineTo(...point);
+      first = false;
     }
-    if (show.rays && this.rays.length) {
-      context.strokeStyle = colours.rays; context.fillStyle = colours.rays; context.lineWidth = 2.4;
-      for (let eye = 0; eye < 2; eye++) {
-        const [x0, y0, x1, y1] = [0, 1, 2, 3].map((k) => at(this.rays, frame * 8 + eye * 4 + k));
-        if (Number.isNaN(x0 + x1)) continue;
-        context.beginPath(); context.moveTo(x0, y0); context.lineTo(x1, y1); context.stroke();
-        context.beginPath(); context.arc(x1, y1, 3, 0, 7); context.fill();
-      }
+    context.closePath();
+    context.fillStyle = colours.mask; context.globalAlpha = 0.45; context.fill(); context.globalAlpha = 1;
+    context.strokeStyle = colours.mask; context.lineWidth = 1.6; context.stroke();
+  }
+
+  drawMesh(context, at, colours) {
+    if (!at) return;
+    const { edges } = this.layers.mesh;
+    context.strokeStyle = colours.outline; context.lineWidth = 0.6;
+    context.beginPath();
+    for (let i = 0; i < edges.length; i += 2) {
+      const a = at(edges[i]), b = at(edges[i + 1]);
+      if (a && b) { context.moveTo(...a); context.lineTo(...b); }
     }
+    context.stroke();
+  }
+
+  drawOutline(context, at, colours) {
+    if (!at) return;
+    context.strokeStyle = colours.outline; context.lineWidth = 1.2;
+    let i = 0;
+    for (const end of this.layers.outline.ends) {
+      context.beginPath();
+      for (let first = true; i < end; i++) {
+        const point = at(i);
+        if (!point) continue;
+        if (first) context.moveTo(...point); else context.lineTo(...point);
+        first = false;
+      }
+      context.stroke();
+    }
+  }
+
+  drawRays(context, at, colours) {
+    if (!at) return;
+    context.strokeStyle = colours.rays; context.fillStyle = colours.rays; context.lineWidth = 2.4;
+    for (const eye of [0, 2]) {
+      const from = at(eye), to = at(eye + 1);
+      if (!from || !to) continue;
+      context.beginPath(); context.moveTo(...from); context.lineTo(...to); context.stroke();
+      context.beginPath(); context.arc(...to, 3, 0, 7); context.fill();
+    }
+  }
+}
+
+class Heat { // what each place of a face adds to the network's score of the frame that is shown, asked for when it stands
+  constructor(screen, url) { Object.assign(this, { screen, url, maps: new Map(), wanted: null, busy: false, said: "" }); }
+
+  key(t) { return Math.floor(t * this.screen.player.fps + 1e-3); }
+
+  want(t) {
+    if (!this.url || this.maps.has(this.key(t))) return;
+    this.wanted = t;
+    if (!this.busy) this.ask();
+  }
+
+  async ask() {
+    const t = this.wanted;
+    this.wanted = null; this.busy = true; this.screen.player.changed();
+    try {
+      const answer = await fetch(this.url, { method: "POST", body: JSON.stringify({ t }) });
+      const told = await answer.json();
+      this.maps.set(this.key(t), told.error ? { faces: [], error: told.error } : { faces: told.faces.map((f) => this.painted(f)) });
+    } catch { this.maps.set(this.key(t), { faces: [], error: "The map could not be made." }); }
+    this.busy = false; this.screen.player.changed();
+    if (this.wanted !== null) this.want(this.wanted);
+  }
+
+  painted(face) { // orange speaks for manipulation, blue against it; strength in log odds is opacity
+    const peak = Math.max(0.25, ...face.values.map(Math.abs));
+    const canvas = element("canvas");
+    Object.assign(canvas, { width: face.size, height: face.size });
+    const context = canvas.getContext("2d"), image = context.createImageData(face.size, face.size);
+    face.values.forEach((v, i) => {
+      const colour = v > 0 ? [255, 128, 20] : [60, 150, 255];
+      image.data.set([...colour, Math.round(255 * Math.sqrt(Math.abs(v) / peak))], 4 * i);
+    });
+    context.putImageData(image, 0, 0);
+    return { ...face, canvas, high: Math.max(...face.values), low: Math.min(...face.values) };
+  }
+
+  draw(context, width, height) {
+    const map = this.maps.get(this.key(this.screen.shown));
+    context.imageSmoothingEnabled = true; context.imageSmoothingQuality = "high";
+    for (const face of map?.faces || []) {
+      const [x, y, w, h] = face.box;
+      context.drawImage(face.canvas, x * width, y * height, w * width, h * height);
+    }
+  }
+
+  get words() {
+    const { player, shown } = this.screen;
+    if (player.playing || player.reverse) return "pause for the heat map";
+    const map = this.maps.get(this.key(shown));
+    if (!map) return "asking the network …";
+    if (map.error) return map.error;
+    if (!map.faces.length) return "the network sees no face here";
+    const face = map.faces.reduce((a, b) => (b.logit > a.logit ? b : a)), sign = (v) => `${v > 0 ? "+" : ""}${v.toFixed(1)}`;
+    return `network ${sign(face.logit)} log odds · for: up to ${sign(Math.max(0, face.high))} · against: ${sign(Math.min(0, face.low))}`;
   }
 }
 
@@ -82,12 +183,14 @@ class Screen { // one video with its heading, overlay and magnifier
     this.over = element("canvas", "over");
     this.loupe = element("canvas", "loupe");
     this.broken = element("div", "broken", "This video cannot be played here.");
-    this.picture.append(this.video, this.over, this.loupe, this.broken);
+    this.note = element("output", "note");
+    this.heat = new Heat(this, clip.heat);
+    this.picture.append(this.video, this.over, this.loupe, this.broken, this.note);
     this.root.append(head, this.picture);
     this.video.addEventListener("error", () => { this.broken.style.display = "flex"; });
     this.video.addEventListener("loadeddata", () => player.changed());
     this.video.addEventListener("seeked", () => player.seeked());
-    if (clip.overlay) Overlay.load(clip.overlay).then((o) => { this.overlay = o; player.changed(); }).catch(() => {});
+    if (clip.overlay) Overlay.load(clip.overlay).then((o) => { this.overlay = o; player.offered(); }).catch(() => {});
     const onFrame = (_, meta) => {
       this.shown = meta.mediaTime; this.frames = meta.presentedFrames;
       this.drawOver();
@@ -105,10 +208,16 @@ class Screen { // one video with its heading, overlay and magnifier
   }
 
   drawOver() {
-    const { show, opacity, colours } = this.player;
-    const on = this.overlay && (show.outline || show.rays);
-    this.over.style.display = on ? "block" : "none";
-    if (!on) return;
+    const { show, opacity, colours, playing, reverse } = this.player;
+    const drawn = this.overlay && (show.outline || show.rays || show.mesh || show.mask);
+    const hot = show.heat && this.clip.heat;
+    this.note.style.display = hot ? "block" : "none";
+    if (hot) {
+      if (!playing && !reverse && !this.video.seeking && this.video.readyState >= 2) this.heat.want(this.shown);
+      if (this.note.textContent !== this.heat.words) this.note.textContent = this.heat.words;
+    }
+    this.over.style.display = drawn || hot ? "block" : "none";
+    if (!drawn && !hot) return;
     const box = this.box, ratio = devicePixelRatio || 1;
     Object.assign(this.over.style, { left: `${box.left}px`, top: `${box.top}px`, width: `${box.width}px`, height: `${box.height}px`, opacity });
     const width = Math.round(box.width * ratio), height = Math.round(box.height * ratio);
@@ -116,7 +225,8 @@ class Screen { // one video with its heading, overlay and magnifier
     const context = this.over.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, box.width, box.height);
-    this.overlay.draw(context, this.shown, box.scale, show, colours);
+    if (hot && !playing && !reverse) this.heat.draw(context, box.width, box.height);
+    if (drawn) this.overlay.draw(context, this.shown, box.width / (this.overlay.width || this.video.videoWidth || 1), show, colours);
   }
 
   magnify(place) { // place: 0..1 in the picture, or null
@@ -140,7 +250,7 @@ class Player {
     this.stage = host.querySelector(".stage"); this.lanesBox = host.querySelector(".lanes");
     this.curves = host.querySelector(".curves"); this.marks = host.querySelector(".marks");
     this.chips = host.querySelector(".chips"); this.screens = []; this.lanes = []; this.segments = [];
-    this.show = { outline: false, rays: false }; this.opacity = 0.8; this.rate = 1; this.looping = false;
+    this.show = { outline: false, rays: false, mesh: false, mask: false, heat: false }; this.opacity = 0.8; this.rate = 1; this.looping = false;
     this.loop = null; this.reverse = 0; this.lastSeek = null; this.pending = null; this.playing = false; this.hover = null;
     for (const button of this.root.querySelectorAll("[data-do]")) button.addEventListener("click", () => this.act(button.dataset.do));
     for (const input of this.root.querySelectorAll("[data-set]")) input.addEventListener("input", () => this.set(input.dataset.set, input.value));
@@ -177,13 +287,23 @@ class Player {
     sound.replaceChildren(new Option("off", "-1"), ...clips.map((c, i) => new Option(c.title, String(i))));
     sound.parentElement.hidden = !clips.some((c) => c.sound);
     this.sound = -1;
-    this.root.querySelector(".overlays").hidden = !clips.some((c) => c.overlay);
+    this.offered();
     for (const screen of this.screens) {
       screen.picture.addEventListener("pointermove", (event) => this.pointAt(screen, event));
       screen.picture.addEventListener("pointerleave", () => { this.place = null; this.screens.forEach((s) => s.magnify(null)); });
       screen.picture.addEventListener("click", () => this.act("play"));
     }
     this.toggles();
+  }
+
+  offered() { // only what some clip has can be switched on
+    const has = (name) => this.screens.some((s) => s.overlay?.layers[name]);
+    const buttons = Object.keys(this.show).map((name) => this.root.querySelector(`[data-do=${name}]`));
+    for (const button of buttons) button.hidden = !(button.dataset.do === "heat" ? this.screens.some((s) => s.clip.heat) : has(button.dataset.do));
+    const mask = this.screens.map((s) => s.overlay?.layers.mask?.of).includes("label");
+    this.root.querySelector("[data-do=mask]").title = (mask ? "What was made, by the label's mask" : "The area of the face that was made or scored") + " (4)";
+    this.root.querySelector(".overlays").hidden = buttons.every((b) => b.hidden);
+    this.changed();
   }
 
   get lead() { // whose clock the others follow: the one that is heard, else the longest
@@ -207,7 +327,7 @@ class Player {
       in: () => { this.loop = [this.time, Math.max(this.loop ? this.loop[1] : this.duration, this.time + frame)]; this.looping = true; },
       out: () => { this.loop = [Math.min(this.loop ? this.loop[0] : 0, this.time - frame), this.time + frame]; this.looping = true; },
       loop: () => { this.looping = !this.looping; if (this.looping && !this.loop) this.loop = [0, this.duration]; },
-      outline: () => { this.show.outline = !this.show.outline; }, rays: () => { this.show.rays = !this.show.rays; },
+      ...Object.fromEntries(Object.keys(this.show).map((name) => [name, () => { this.show[name] = !this.show[name]; }])),
       loupe: () => { this.magnifier = !this.magnifier; if (!this.magnifier) this.screens.forEach((s) => s.magnify(null)); },
       save: () => this.save(),
       stretch: () => this.toStretch(1), stretchBack: () => this.toStretch(-1),
@@ -222,7 +342,7 @@ class Player {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const onButton = event.composedPath()[0].tagName === "BUTTON";
     const keys = { j: "slower", k: "stop", l: "faster", i: "in", o: "out", p: "loop", m: "loupe", s: "save", n: "stretch", b: "stretchBack",
-      1: "outline", 2: "rays", Home: "home", End: "end", ArrowLeft: event.shiftKey ? "backSecond" : "back", ArrowRight: event.shiftKey ? "nextSecond" : "next" };
+      1: "outline", 2: "rays", 3: "mesh", 4: "mask", 5: "heat", Home: "home", End: "end", ArrowLeft: event.shiftKey ? "backSecond" : "back", ArrowRight: event.shiftKey ? "nextSecond" : "next" };
     const what = event.key === " " ? (onButton ? null : "play") : keys[event.key] || keys[event.key.toLowerCase()];
     if (!what) return;
     event.preventDefault(); event.stopPropagation();
@@ -237,7 +357,7 @@ class Player {
   }
 
   toggles() {
-    const on = { loop: this.looping, outline: this.show.outline, rays: this.show.rays, loupe: this.magnifier };
+    const on = { loop: this.looping, ...this.show, loupe: this.magnifier };
     for (const [name, value] of Object.entries(on)) {
       const button = this.root.querySelector(`[data-do=${name}]`);
       button.classList.toggle("on", !!value); button.setAttribute("aria-pressed", String(!!value));
@@ -376,6 +496,9 @@ class Player {
     let x = 0;
     this.screens.forEach((s, i) => {
       context.drawImage(s.video, x, 0, widths[i], height);
+      if (s.over.style.display === "block" && s.over.width) {
+        context.globalAlpha = this.opacity; context.drawImage(s.over, x, 0, widths[i], height); context.globalAlpha = 1;
+      }
       context.fillText(`${s.clip.title}  ${s.clip.name}  ${clock(s.shown)}`, x + 8, height + 19, widths[i] - 16);
       x += widths[i];
     });
@@ -400,7 +523,7 @@ class Player {
     this.root.classList.toggle("dark", 0.3 * r + 0.6 * g + 0.1 * b < 110);
     const style = getComputedStyle(this.root), get = (name) => style.getPropertyValue(name).trim();
     this.colours = { target: get("--target"), driver: get("--driver"), reenactment: get("--result"), plain: get("--plain"), hot: get("--hot"),
-      line: get("--line"), ground: get("--ground"), ink: style.color, paper: colour, outline: "#9ff2d4", rays: "#ffd166" };
+      line: get("--line"), ground: get("--ground"), ink: style.color, paper: colour, outline: "#9ff2d4", rays: "#ffd166", mask: "#ff9d5c" };
     this.font = style.fontFamily;
   }
 

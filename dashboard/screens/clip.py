@@ -1,6 +1,5 @@
 """One scanned clip: its verdict, what each cue saw and when, where it came from, and what a person decides."""
 
-import re
 from collections.abc import Mapping
 from math import log
 from pathlib import Path
@@ -8,16 +7,15 @@ from typing import Any
 
 import streamlit as st
 
-from facewitness.dashboard import evidence, results, views, words
+from facewitness.dashboard import curves, evidence, results, views, words
 from facewitness.dashboard.charts import Lane, Series
-from facewitness.dashboard.clips import ReportClip, read_demo
+from facewitness.dashboard.clips import ReportClip
 from facewitness.dashboard.fragment import part
 from facewitness.dashboard.screens import compare, shell
 from facewitness.dashboard.thresholds import rates_at
-from facewitness.dashboard.traces import Traces, load_traces, save_traces, traces_of
+from facewitness.dashboard.traces import Traces
 from facewitness.detector.engine.store import DECISIONS, Store
 from facewitness.errors import FacewitnessError
-from facewitness.files import cache_dir
 
 CUE_LANES = 3
 DECISION_WORDS = {
@@ -37,7 +35,7 @@ def show(store: Store, row: dict[str, Any]) -> None:
     faces = row.get("faces") or []
     face = faces[choose_face(faces)] if faces else None
     audit = results.audit_of(shell.results_folder(), row)
-    traces = stored_traces(row, int(face["track"]) if face else 0)
+    traces = curves.stored(shell.results_folder(), row, int(face["track"]) if face else 0)
     clip = ReportClip(path=path, role="clip", row=row, audit=audit, traces=traces)
     view = views.clip_view(clip)
     part("headline", view, classes="big")
@@ -141,36 +139,15 @@ def _cue_lane(key: str, cue: Mapping[str, Any]) -> Lane:
     return Lane(name=words.cue_name(key), unit=said, series=series[:3])
 
 
-def stored_traces(row: Mapping[str, Any], track: int) -> Traces | None:
-    """Curves and landmarks of a face where they were made before: by the demo, or by follow()."""
-    folder = shell.results_folder()
-    if (folder / "demo.json").is_file():
-        demo = read_demo(folder)
-        role = next((r for r in words.ROLES if Path(str(demo.get(r, ""))).name == Path(row["path"]).name), None)
-        if role and demo.get("traces") and (folder / str(demo["traces"])).is_file():
-            return load_traces(folder / str(demo["traces"])).get(role)
-    kept = _kept(row)
-    return load_traces(kept).get(str(track)) if kept and kept.is_file() else None
-
-
-def _kept(row: Mapping[str, Any]) -> Path | None:
-    sha = str(row.get("sha256") or "")
-    return cache_dir() / "traces" / f"{sha}-1.npz" if re.fullmatch(r"[0-9a-f]{64}", sha) else None
-
-
 def follow(row: Mapping[str, Any], path: Path, traces: Traces | None) -> None:
     """Offer to follow the faces again, for landmarks, gaze and lids over the picture."""
-    kept = _kept(row)
+    kept = curves.place(row)
     if traces is not None or kept is None or not row.get("faces"):
         return
     if st.button("Show landmarks, gaze and lids", help="Follows the faces again; takes about as long as the clip."):
-        from facewitness.faces import track_video
-        from facewitness.generator.reconstruct import reconstruct
-
         with st.spinner("Following the faces"):
             try:
-                tracks = track_video(path)
-                save_traces({str(t.face_id): traces_of(t, reconstruct(t)) for t in tracks}, kept)
+                curves.follow(path, kept)
             except FacewitnessError as e:
                 st.error(str(e))
                 return

@@ -6,11 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from facewitness.dashboard import lanes, player, proxy, views, words
+from facewitness.dashboard import curves, lanes, player, proxy, views, words
 from facewitness.dashboard.charts import Lane
 from facewitness.dashboard.clips import ROLES, ReportClip, demo_clip, read_demo
 from facewitness.dashboard.fragment import part
-from facewitness.dashboard.results import store_of, table
+from facewitness.dashboard.results import audit_of, store_of, table
 from facewitness.dashboard.screens import shell
 from facewitness.detector.engine.store import FILE_NAME, Store
 from facewitness.media import probe
@@ -59,19 +59,28 @@ def chosen_clips(store: Store) -> list[ReportClip]:
     st.query_params["clips"] = ",".join(map(str, numbers))
     rows = [row for n in numbers if (row := store.row(n)) is not None]
     roles = ("target", "driver", "reenactment", "clip")  # for their colours alone
+    folder = shell.results_folder()
     return [
-        ReportClip(path=Path(row["path"]), role=role, name=f"{row['result']}  {Path(row['path']).name}", row=row)
+        ReportClip(
+            path=Path(row["path"]), role=role, name=f"{row['result']}  {Path(row['path']).name}", row=row,
+            audit=audit_of(folder, row), traces=curves.stored(folder, row, _first_track(row)),
+        )
         for role, row in zip(roles, rows, strict=False)
-    ]
+    ]  # fmt: skip
+
+
+def _first_track(row: Mapping[str, Any]) -> int:
+    return int(next((f.get("track", 0) for f in row.get("faces") or []), 0))
 
 
 @st.cache_data(show_spinner="Preparing the video for the browser", max_entries=256)
-def prepared(path: Path, changed: int) -> tuple[Path, float, float, bool]:
-    """The file to play, its frame rate and duration, and whether it has sound."""
+def prepared(path: Path, changed: int) -> tuple[Path, float, float, bool, int]:
+    """The file to play, its frame rate and duration, whether it has sound, and the width of the clip's own picture."""
     del changed
     played = proxy.playable(path)
     info = probe(played)
-    return played, float(info.frame_rate) or 25.0, info.duration_s, info.audio_codec is not None
+    width = info.width if played == path else probe(path).width
+    return played, float(info.frame_rate) or 25.0, info.duration_s, info.audio_codec is not None, width
 
 
 def players(
@@ -84,7 +93,7 @@ def players(
     """Mount the players of some clips with all their curves; the segments are those of stretches() by default."""
     shown, rates, durations = [], [], []
     for clip in clips:
-        played, fps, duration, sound = prepared(clip.path, clip.path.stat().st_mtime_ns)
+        played, fps, duration, sound, width = prepared(clip.path, clip.path.stat().st_mtime_ns)
         rates.append(fps)
         durations.append(duration)
         role = words.word(words.ROLES, clip.role).name if clip.role in words.ROLES else "Clip"
@@ -98,6 +107,8 @@ def players(
                 traces=clip.traces,
                 duration_s=duration,
                 sound=sound,
+                source=clip.path,
+                width=width,
             )
         )
     player.show(

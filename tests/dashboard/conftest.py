@@ -393,11 +393,17 @@ def signed_clip(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def actor_folder(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An actor made in seconds from sample footage, where the dashboard finds it: good enough to move under sliders."""
+def sample_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five seconds of a sample actor: a drawn person, but a face to every part of the detector."""
     from facewitness.datasets import SAMPLES, make_sample
+
+    return make_sample(SAMPLES[0], tmp_path_factory.mktemp("footage") / "sample.mp4", seconds=5.2, seed=3)
+
+
+@pytest.fixture(scope="session")
+def actor_folder(demo_folder: Path, sample_clip: Path) -> Path:
+    """An actor made in seconds from sample footage, where the dashboard finds it: good enough to move under sliders."""
     from facewitness.generator import train_actor
 
-    footage = make_sample(SAMPLES[0], tmp_path_factory.mktemp("footage") / "sample.mp4", seconds=5.2, seed=3)
-    train_actor(footage, demo_folder / "actor", rights="sample footage", minutes=0.02, size=128, progress=False)
+    train_actor(sample_clip, demo_folder / "actor", rights="sample footage", minutes=0.02, size=128, progress=False)
     return demo_folder / "actor"

@@ -127,39 +127,6 @@ def test_an_upload_yields_a_verdict(visit, demo_folder):
     assert visit.complaints == []
 
 
-def test_a_slider_changes_the_picture_and_undo_brings_it_back(visit, actor_folder):
-    page = visit.open("edit", wait="img.after")
-    before, after = page.locator("img.before"), page.locator("img.after")
-    as_it_is = after.get_attribute("src")
-    assert as_it_is == before.get_attribute("src"), "all at zero changes nothing"
-    page.get_by_role("button", name="Close the left eye").click()
-    visit.changed(after, as_it_is)
-    closed = after.get_attribute("src")
-    slider = page.get_by_role("slider", name="Close right eye")
-    slider.focus()
-    for _ in range(10):
-        page.keyboard.press("ArrowRight")
-    visit.changed(after, closed)
-    assert before.get_attribute("src") == as_it_is
-    page.get_by_role("button", name="Reset").click()
-    visit.becomes(after, as_it_is)
-    assert page.locator(".stException").count() == 0 and visit.complaints == []
-
-
-def test_a_saved_edit_is_labelled_and_signed(visit, actor_folder, demo_folder):
-    page = visit.open("edit", wait="img.after")
-    page.get_by_role("button", name="Turn the head").click()
-    page.get_by_role("slider", name="Length").focus()
-    page.keyboard.press("Home")
-    page.get_by_role("textbox", name="Name").fill("../a <b>turn</b>")
-    page.get_by_role("button", name="Save video").click()
-    page.get_by_role("button", name="Download").wait_for()
-    (made,) = (demo_folder / "edits").glob("*.mp4")
-    label = json.loads(made.with_name(made.name + ".label.json").read_text())
-    assert label.get("label", label)["edits"] == {"head_yaw": 8.0}
-    assert page.get_by_text("AI-edited").count() >= 1
-
-
 @pytest.mark.parametrize("path", PAGES)
 def test_with_nothing_there_a_page_says_what_to_do(browser, path: str, empty_dashboard):
     folder, visit = empty_dashboard(browser)

@@ -1,8 +1,6 @@
 """Curves, traces, uploads, proxies and words behave as the pages promise."""
 
 import io
-import json
-import struct
 from fractions import Fraction
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facewitness.dashboard import charts, player, proxy, served, uploads, words
+from facewitness.dashboard import charts, proxy, served, uploads, words
 from facewitness.dashboard.thresholds import rates_at
 from facewitness.dashboard.traces import load_traces, save_traces, traces_of
 from facewitness.errors import UnreadableInputError, UsageError
@@ -105,19 +103,6 @@ def test_a_file_of_something_else_is_no_traces(tmp_path: Path):
     for name in ("t.npz", "u.npz", "missing.npz"):
         with pytest.raises(UnreadableInputError):
             load_traces(tmp_path / name)
-
-
-def test_the_overlay_holds_points_to_an_eighth_of_a_pixel():
-    traces = traces_of(track())
-    data = player.overlay(traces)
-    (length,) = struct.unpack("<I", data[:4])
-    head = json.loads(data[4 : 4 + length])
-    start = -(-(4 + length) // 4) * 4
-    points = np.frombuffer(data, "<i2", offset=start).reshape(head["frames"], head["points"], 2) / head["unit"]
-    assert head["ends"][-1] == head["points"] and not head["rays"]
-    seen = np.isfinite(traces.outline[10])
-    np.testing.assert_allclose(points[10][seen], traces.outline[10][seen], atol=1 / 16)
-    assert (points[40] == -32768 / head["unit"]).all(), "a gap is a gap"
 
 
 def test_an_upload_is_kept_by_content_under_a_tame_name(tmp_path: Path, monkeypatch):
