@@ -37,5 +37,8 @@ def _component() -> Any:
     from streamlit.components.v2 import component
 
     return component(
-        "facewitness_editor", html=views.asset("editor.html"), css=views.asset("editor.css"), js=views.asset("editor.js")
+        "facewitness_editor",
+        html=views.asset("editor.html"),
+        css=views.asset("editor.css"),
+        js=views.asset("editor.js"),
     )

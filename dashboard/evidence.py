@@ -64,6 +64,15 @@ def evidence_pack(clip: ReportClip, *, reviews: Sequence[Mapping[str, Any]] = ()
     return out.getvalue()
 
 
+def stills_pack(stills: Sequence[Still]) -> bytes:
+    """Frames as a ZIP of PNGs named by their second."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as z:
+        for still in stills:
+            z.writestr(f"{still.time_s:08.3f}.png", _png(still))
+    return out.getvalue()
+
+
 def moments(row: Mapping[str, Any]) -> list[float]:
     """Times worth a picture: the middle of every suspicious segment and reason, else evenly spread ones; at most 12."""
     spans = [(s["start_s"], s["end_s"]) for f in row.get("faces") or [] for s in f.get("segments") or []]

@@ -192,7 +192,7 @@ def presets() -> dict[str, dict[str, float]]:
 
 def _frame(performance: Performance, i: int) -> Performance:
     values = {f.name: getattr(performance, f.name) for f in dataclasses.fields(performance)}
-    one = {n: v[i : i + 1] for n, v in values.items() if isinstance(v, np.ndarray)}
+    one: dict[str, Any] = {n: v[i : i + 1] for n, v in values.items() if isinstance(v, np.ndarray)}
     return dataclasses.replace(performance, **one)
 
 

@@ -9,6 +9,8 @@ from facewitness.dashboard.palette import DARK, LIGHT
 from facewitness.errors import MissingPieceError, UsageError
 
 RESULTS_VARIABLE = "FACEWITNESS_RESULTS"
+LOCAL_VARIABLE = "FACEWITNESS_DASHBOARD_LOCAL"
+"""Set to 1 for the pages where nobody but this machine reaches them."""
 DEFAULT_RESULTS = Path("out/demo")
 DEFAULT_PORT = 8501
 MAX_UPLOAD_MB = 2048
@@ -23,6 +25,7 @@ def serve(*, results: Path | None = None, port: int = DEFAULT_PORT, address: str
     """
     _free(address, port)
     os.environ[RESULTS_VARIABLE] = str((results or DEFAULT_RESULTS).absolute())
+    os.environ[LOCAL_VARIABLE] = "1" if address in LOCAL else "0"
     os.environ["STREAMLIT_BROWSER_GATHER_USAGE_STATS"] = "false"  # before Streamlit reads its configuration
     make_app(address).run(config=options(port=port, address=address))
 

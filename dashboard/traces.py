@@ -156,7 +156,9 @@ def _measured(track: FaceTrack) -> Traces:
         outline=outline,
         gaze_rays=np.zeros((0, 2, 2, 2), np.float32),
         paths=ends,
-        mesh=np.round(mesh[:, :, :2] * 8) / 8,  # what the overlay shows, and a file a third as long
+        mesh=(np.round(mesh[:, :, :2] * 8) / 8).astype(
+            np.float32
+        ),  # what the overlay shows, and a file a third as long
     )
 
 

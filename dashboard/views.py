@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import cache
@@ -22,6 +23,8 @@ from facewitness.provenance.inert import visible
 STILL_WIDTH_PX = 480
 LONGEST_TEXT = 4000
 LONGEST_CELL = 600
+DEEPEST = 12
+"""Levels of a tree of ingredients that are shown."""
 MOST_CUES = 8
 """Cues shown of a face before the rest is folded away."""
 LABEL_KEYS = (
@@ -162,8 +165,12 @@ def _sparks(trace: Mapping[str, Any] | None, duration: float) -> list[dict[str, 
     return [{"name": k.replace("_", " "), "svg": svg} for k, svg in named if svg][:4]
 
 
-def audit_view(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """An audit with its words, its signer as rows and its ingredients as a tree."""
+def audit_view(row: Mapping[str, Any] | None, pictures: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """An audit with its words, its signer as rows and its ingredients as a tree.
+
+    ``pictures`` are those inside its manifests, as ``provenance.thumbnails`` gives them; with them, the tree's nodes
+    can be compared with the file.
+    """
     audit = whole(Audit, row)
     if audit is None:
         return None
@@ -172,7 +179,9 @@ def audit_view(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "word": words.word(words.STATES, audit.get("state")),
         "ai_word": words.word(words.AI, audit.get("ai")),
         "certificates": _certificates(audit.get("signer")),
-        "tree": [_ingredient(i, 0) for i in audit.get("ingredients") or []],
+        "tree": _branch(audit.get("ingredients"), "", (pictures or {}).get("ingredients")),
+        "picture": _jpeg_of(pictures),
+        "comparable": pictures is not None,
         "claim_rows": _claim_rows(audit.get("claims")),
         "checks": [{**c, "passed": _passed(c)} for c in audit.get("codes") or []],
         "opinion_rows": card(audit.get("second_opinion")),
@@ -213,21 +222,53 @@ def _passed(code: Mapping[str, Any]) -> str:
     return "note" if code.get("kind") == "informational" else "passed"
 
 
-def _ingredient(node: Any, depth: int) -> dict[str, Any]:
+def _branch(nodes: Any, where: str, pictures: Any) -> list[dict[str, Any]]:
+    """The nodes of one level; ``where`` is the way to it, such as ``0.2``."""
+    if not isinstance(nodes, list) or where.count(".") >= DEEPEST:
+        return []
+    shown = pictures if isinstance(pictures, list) else []
+    return [
+        _ingredient(node, f"{where}.{i}".lstrip("."), shown[i] if i < len(shown) else None)
+        for i, node in enumerate(nodes)
+    ]
+
+
+def _ingredient(node: Any, where: str, picture: Any) -> dict[str, Any]:
     if not isinstance(node, dict):
-        return {"title": str(node), "rows": [], "children": [], "state": None, "failures": []}
-    children = node.get("ingredients") or node.get("children") or []
+        return {"title": str(node), "rows": [], "children": [], "state": None, "failures": [], "where": where}
     left_out = ("title", "ingredients", "children", "codes", "state", "failures", "signer", "claims", "thumbnail")
     kept = {k: v for k, v in node.items() if k not in left_out and v != "unknown"}
     if isinstance(node.get("signer"), dict):
         kept["signed by"] = node["signer"].get("common_name")
+    inside = picture.get("ingredients") if isinstance(picture, Mapping) else None
     return {
         "title": str(node.get("title") or "untitled ingredient"),
         "rows": card(kept),
         "state": words.word(words.STATES, node["state"]) if node.get("state") else None,
         "failures": [f for f in node.get("failures") or [] if isinstance(f, dict)],
-        "children": [_ingredient(c, depth + 1) for c in children] if depth < 12 and isinstance(children, list) else [],
+        "children": _branch(node.get("ingredients") or node.get("children"), where, inside),
+        "where": where,
+        "picture": _jpeg_of(picture),
+        "manifest": node.get("manifest"),
     }
+
+
+def _jpeg_of(picture: Any) -> Markup:
+    """A picture that ``provenance.thumbnails`` drew again, as a data URI; empty where there is none."""
+    data = picture.get("picture") if isinstance(picture, Mapping) else None
+    fits = isinstance(data, str) and re.fullmatch(r"[A-Za-z0-9+/=]+", data)
+    return Markup(f"data:image/jpeg;base64,{data}") if fits else Markup("")
+
+
+def node_at(tree: list[dict[str, Any]], where: str) -> dict[str, Any] | None:
+    """The node of a tree that ``where`` names; None where there is none."""
+    node: dict[str, Any] | None = None
+    for step in where.split("."):
+        level = tree if node is None else node["children"]
+        if not step.isdigit() or int(step) >= len(level):
+            return None
+        node = level[int(step)]
+    return node
 
 
 def card(values: Any) -> list[tuple[str, str]]:

@@ -52,20 +52,20 @@ def heat_maps(path: Path, time_s: float, model: Model, *, max_faces: int = 4) ->
     scorer = model.scorer
     if scorer is None:
         raise MissingPieceError(f"the model {model.id} has no network, so there is no map of where it looked.")
-    follower, before = Follower(max_faces=max_faces), {}
+    follower = Follower(max_faces=max_faces)
+    seen: list[dict[int, tuple[Chip, NDArray[np.float32]]]] = [{}]
     for frame in _two_frames(path, time_s):
-        height, width = frame.image.shape[:2]
-        chips = {s.face: (cut_chip(frame.image, s.mesh), s.mesh) for s in follower.update(frame)}
-        shown, last, before = frame, before, chips
+        seen.append({s.face: (cut_chip(frame.image, s.mesh), s.mesh) for s in follower.update(frame)})
+    height, width = frame.image.shape[:2]
     maps = []
-    for number, (chip, mesh) in before.items():
-        was = last[number][0] if number in last else chip
-        values, logit = occluded(chip, was, scorer)
+    for number, (chip, mesh) in seen[-1].items():
+        before, _ = seen[-2].get(number, (chip, mesh))
+        values, logit = occluded(chip, before, scorer)
         low, high = mesh[:, :2].min(0), mesh[:, :2].max(0)
         side = face_size(mesh) * REACH
         x, y = (low + high) / 2 - side / 2
         box = (float(x / width), float(y / height), float(side / width), float(side / height))
-        maps.append(HeatMap(values=values, box=box, logit=logit, time_s=shown.time_s))
+        maps.append(HeatMap(values=values, box=box, logit=logit, time_s=frame.time_s))
     return maps
 
 
@@ -73,11 +73,10 @@ def occluded(now: Chip, before: Chip, scorer: Scorer) -> tuple[NDArray[np.float3
     """(GRID, GRID) fall of the frame's log odds with each place of the face blurred (in both frames), and the log odds
     without."""
     pairs = [_pair(now.image, before.image, now, before)]
-    smeared = [cv2.GaussianBlur(c.image, (0, 0), SMEAR * _face(c)) for c in (now, before)]
+    soft_now, soft_before = _smeared(now), _smeared(before)
     for v in _places():
         for u in _places():
-            spots = [_blurred(c, s, u, v) for c, s in zip((now, before), smeared, strict=True)]
-            pairs.append(_pair(*spots, now, before))
+            pairs.append(_pair(_blurred(now, soft_now, u, v), _blurred(before, soft_before, u, v), now, before))
     with _asking:
         logits = np.concatenate([scorer.frames(np.stack(pairs[i : i + BATCH]))[1] for i in range(0, len(pairs), BATCH)])
     return (logits[0] - logits[1:]).reshape(GRID, GRID).astype(np.float32), float(logits[0])
@@ -106,6 +105,10 @@ def _places() -> NDArray[np.float64]:
 
 def _face(chip: Chip) -> float:
     return face_size(chip.mesh)
+
+
+def _smeared(chip: Chip) -> NDArray[np.uint8]:
+    return np.asarray(cv2.GaussianBlur(chip.image, (0, 0), SMEAR * _face(chip)), np.uint8)
 
 
 def _blurred(chip: Chip, smeared: NDArray[np.uint8], u: float, v: float) -> NDArray[np.uint8]:

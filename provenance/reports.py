@@ -1,4 +1,4 @@
-"""Signing what an analyst found: a ``ClipReport`` becomes a signed sheet, bound by hash to the clip it speaks of.
+"""Signing what was found: a ``ClipReport`` or an ``Audit`` becomes a signed sheet, bound by hash to its clip.
 
 The sheet (SVG: every browser shows it, both validators read it) states the verdict and holds the report's JSON byte for
 byte. Its manifest keeps the clip, with the clip's own manifest, as the input the report was made from, and states the
@@ -25,12 +25,13 @@ from facewitness.provenance.sign import Signed, sign_file
 MAX_REPORT_BYTES = 64 << 20
 MAX_REASONS = 8
 SUFFIX = ".svg"
+SCHEMAS = ("facewitness.scan/", "facewitness.verify/")
 MATCH, MISMATCH = "org.facewitness.report.clip.match", "org.facewitness.report.clip.mismatch"
 _OPEN, _CLOSE = '<desc id="facewitness-report">', "</desc>"
 
 
 def sign_report(report: Path, out: Path, *, signer: SigningMaterial | None = None, clip: Path | None = None) -> Signed:
-    """Sign a ``ClipReport`` (JSON) into the sheet ``out`` (``.svg``).
+    """Sign a ``ClipReport`` or an ``Audit`` (JSON) into the sheet ``out`` (``.svg``).
 
     ``clip`` names the clip where it is no longer where the report says. Raises UsageError where it is another clip.
     """
@@ -59,12 +60,12 @@ def sign_report(report: Path, out: Path, *, signer: SigningMaterial | None = Non
 
 def sheet(report: Path, row: dict[str, Any]) -> str:
     """The page of a report: verdict, clip and reasons to read, and the whole JSON inside."""
-    score = "" if row.get("p_fake") is None else f", {100 * float(row['p_fake']):.0f} % likely manipulated"
+    about = _of_audit(row) if is_audit(row) else _of_clip(row)
     lines = [
-        f"Verdict: {row.get('verdict') or row.get('status')}{score}",
+        about[0],
         f"Clip: {Path(row['path']).name}",
         f"SHA-256 of the clip: {row.get('sha256')}",
-        *(f"{r.get('cue')}: {r.get('text')}" for r in (row.get("reasons") or [])[:MAX_REASONS]),
+        *about[1:],
     ]
     text = "".join(
         f'<text x="24" y="{84 + 26 * n}" font-size="14">{html.escape(visible(line, 110))}</text>'
@@ -77,6 +78,28 @@ def sheet(report: Path, row: dict[str, Any]) -> str:
         '<rect width="100%" height="100%" fill="#fff"/><text x="24" y="44" font-size="22">facewitness report</text>'
         f"{text}</svg>"
     )
+
+
+def is_audit(row: dict[str, Any]) -> bool:
+    """Whether a report is of a file's manifest, and not of what a scan found in its pictures."""
+    return str(row.get("schema", "")).startswith("facewitness.verify/")
+
+
+def _of_clip(row: dict[str, Any]) -> list[str]:
+    score = "" if row.get("p_fake") is None else f", {100 * float(row['p_fake']):.0f} % likely manipulated"
+    reasons = [f"{r.get('cue')}: {r.get('text')}" for r in (row.get("reasons") or [])[:MAX_REASONS]]
+    return [f"Verdict: {row.get('verdict') or row.get('status')}{score}", *reasons]
+
+
+def _of_audit(row: dict[str, Any]) -> list[str]:
+    signer = (row.get("signer") or {}).get("common_name") or "nobody"
+    failed = [c for c in row.get("codes") or [] if not c.get("success")]
+    return [
+        f"Provenance: {row.get('state')}; AI: {row.get('ai')}",
+        f"Signed by: {signer}; vouched for by: {row.get('trust_list') or 'no list'}",
+        f"Checked at: {row.get('validated_at')}",
+        *(f"failed: {c.get('code')}: {c.get('explanation')}" for c in failed[:MAX_REASONS]),
+    ]
 
 
 def report_inside(path: Path) -> str:
@@ -103,14 +126,19 @@ def speaks_of(audit: Audit, clip: Path) -> Audit:
 
 
 def statement(report: Path, row: dict[str, Any]) -> dict[str, Any]:
-    """The assertion on a report: its verdict in brief, the clip's SHA-256 and that of the report's file."""
+    """The assertion on a report: its verdict (or state) in brief, the clip's SHA-256 and that of the report's file."""
+    whole: dict[str, Any] = {"report_sha256": sha256_file(report), "clip": Path(row["path"]).name}
+    if is_audit(row):
+        failed = [str(c.get("code")) for c in row.get("codes") or [] if not c.get("success")]
+        keys = ("schema", "sha256", "state", "ai", "trust_list", "manifest_id", "validated_at")
+        return {**whole, **{k: row.get(k) for k in keys}, "failed": failed[:MAX_REASONS]}
     faces = [{k: f.get(k) for k in ("track", "p_fake", "verdict")} for f in row.get("faces") or []]
     brief = {k: row.get(k) for k in ("schema", "sha256", "status", "verdict", "p_fake", "reasons", "model")}
-    return {"report_sha256": sha256_file(report), "clip": Path(row["path"]).name, **brief, "faces": faces}
+    return {**whole, **brief, "faces": faces}
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """One scan row from a JSON file; raises UnreadableInputError for anything else."""
+    """One row of a scan or an audit from a JSON file; raises UnreadableInputError for anything else."""
     try:
         if path.stat().st_size > MAX_REPORT_BYTES:
             raise UnreadableInputError(f"{path} is larger than any report.")
@@ -120,6 +148,7 @@ def read_report(path: Path) -> dict[str, Any]:
     rows = row.get("rows") if isinstance(row, dict) else None
     if isinstance(rows, list) and len(rows) == 1:
         row = rows[0]
-    if not isinstance(row, dict) or not str(row.get("schema", "")).startswith("facewitness.scan/") or "path" not in row:
-        raise UnreadableInputError(f"{path} is no report of `facewitness scan` on one clip.")
+    known = isinstance(row, dict) and str(row.get("schema", "")).startswith(SCHEMAS) and "path" in row
+    if not known:
+        raise UnreadableInputError(f"{path} is no report of `facewitness scan` or `verify` on one clip.")
     return row

@@ -85,6 +85,7 @@ class Editor {
     const id = `edit-${edit.name}`;
     label.htmlFor = id; label.title = edit.meaning; label.append(element("b", "", edit.title), " ", element("span", "", edit.unit));
     Object.assign(range, { type: "range", id, min: edit.low, max: edit.high, step: edit.step, title: edit.meaning });
+    range.style.setProperty("--zero", String(clamp(-edit.low / (edit.high - edit.low), 0, 1)));
     range.setAttribute("aria-label", `${edit.title}, ${edit.unit}`);
     Object.assign(number, { type: "number", min: edit.low, max: edit.high, step: edit.step });
     number.setAttribute("aria-label", `${edit.title}, as a number`);

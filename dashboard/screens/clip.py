@@ -9,9 +9,10 @@ import streamlit as st
 
 from facewitness.dashboard import curves, evidence, results, views, words
 from facewitness.dashboard.charts import Lane, Series
-from facewitness.dashboard.clips import ReportClip
+from facewitness.dashboard.clips import ReportClip, Still, stills_of
 from facewitness.dashboard.fragment import part
 from facewitness.dashboard.screens import compare, shell
+from facewitness.dashboard.sheets import signed_sheet
 from facewitness.dashboard.thresholds import rates_at
 from facewitness.dashboard.traces import Traces
 from facewitness.detector.engine.store import DECISIONS, Store
@@ -42,6 +43,7 @@ def show(store: Store, row: dict[str, Any]) -> None:
     if path.is_file():
         watch(clip, face)
         follow(row, path, traces)
+        key_frames(row, path)
     else:
         st.warning("The file is not where it was when it was scanned, so it cannot be played; what was found is below.")
     left, right = st.columns([3, 2], gap="large")
@@ -68,7 +70,7 @@ def threshold(row: Mapping[str, Any]) -> None:
         return
     if p is None or (row.get("model") or {}).get("sha256") != model.sha256:
         return
-    with st.expander("Another threshold"):
+    with st.expander("Another threshold", expanded=True):
         default = round(float(model.calibration.threshold_), 2)
         at = st.slider("Manipulated from a score of", 0.01, 0.99, min(max(default, 0.01), 0.99), 0.01, key="threshold")
         rates = rates_at(model, at)
@@ -106,6 +108,25 @@ def watch(clip: ReportClip, face: Mapping[str, Any] | None) -> None:
     spots.sort(key=lambda s: (s["start_s"], s["end_s"]))
     with holder:
         compare.players([shown], key="clip", segments=spots, more_lanes=more)
+
+
+@st.cache_data(show_spinner="Reading key frames", max_entries=64)
+def stills(path: Path, changed: int, times: tuple[float, ...]) -> list[Still]:
+    """Frames of a clip, read once."""
+    del changed
+    return stills_of(path, times)
+
+
+def key_frames(row: Mapping[str, Any], path: Path) -> None:
+    """The moments worth a look, to go to and to save."""
+    found = stills(path, path.stat().st_mtime_ns, tuple(evidence.moments(row)))
+    if not found:
+        return
+    part("film", [{"time_s": s.time_s, "src": views.picture(s)} for s in found])
+    st.download_button(
+        "Save key frames", lambda: evidence.stills_pack(found), f"{path.stem}-key-frames.zip", "application/zip",
+        help="These frames at full size, lossless, in one ZIP. S in the player saves the frame it stands on.",
+    )  # fmt: skip
 
 
 def cue_lanes(face: Mapping[str, Any]) -> list[Lane]:
@@ -200,7 +221,14 @@ def pack(store: Store, row: Mapping[str, Any], clip: ReportClip) -> None:
     """The address of this page, and the evidence as one file."""
     st.markdown("##### Take away")
     number = int(row["result"])
-    st.caption(f"Permanent address of this page: /scan?clip={number}")
+    st.caption("Address of this page")
+    st.code(shell.permalink(clip=str(number)), language=None)
+    if clip.path.is_file() and row.get("sha256"):
+        st.download_button(
+            "Signed report", lambda: signed_sheet(row, clip.path), f"report-{number}.svg", "image/svg+xml",
+            help="The verdict as a sheet that carries a manifest of its own, signed by this installation and bound to "
+            "the clip by its hash.",
+        )  # fmt: skip
     if st.button("Prepare the evidence pack", help="JSON, report, PDF, stills, audit and decisions in one ZIP"):
         with st.spinner("Collecting stills and writing the report"):
             st.session_state[f"pack-{number}"] = evidence.evidence_pack(clip, reviews=store.reviews_of(number))

@@ -29,7 +29,7 @@ def show() -> None:
         if not clips:
             return
     if not clips:
-        shell.nothing_yet(f"There is no demo in {folder} yet. This makes one, in a few minutes:", "facewitness demo")
+        shell.offer_demo(f"There is nothing to compare in {folder} yet.")
         return
     players(clips, key="compare")
     explanations(clips)

@@ -10,13 +10,17 @@ import pandas as pd
 import streamlit as st
 
 from facewitness.dashboard import results, uploads, views, words
+from facewitness.dashboard.clips import ReportClip
 from facewitness.dashboard.fragment import part
-from facewitness.dashboard.screens import shell
+from facewitness.dashboard.screens import compare, shell
+from facewitness.dashboard.sheets import signed_sheet
 from facewitness.files import plain, to_json
-from facewitness.provenance.diff import Change, diff_audits
+from facewitness.provenance.diff import Change, diff_audits, read_rows
 
 STATES = ("trusted", "untrusted", "invalid", "absent", "unreadable", "timeout")
 HEIGHT_PX = 400
+AUDITS = ("jsonl", "json")
+MOST_AUDITS = 20_000
 
 
 def show() -> None:
@@ -50,9 +54,13 @@ def _read(folder: Path, changed: tuple[int, ...]) -> list[dict[str, Any]]:
 
 
 def drop() -> None:
-    """Upload files and verify them."""
+    """Upload files and verify them; an audit that was kept as JSON is opened as it is."""
+    shell.choose_folder()
     with st.form("verify", clear_on_submit=True, border=False):
-        files = st.file_uploader("Files to verify", type=list(uploads.MEDIA), accept_multiple_files=True)
+        files = st.file_uploader(
+            "Files to verify, or an audit to open (.jsonl, .json)", type=[*uploads.MEDIA, *AUDITS],
+            accept_multiple_files=True,
+        )  # fmt: skip
         left, middle, right, _ = st.columns([1, 3, 3, 5], vertical_alignment="center")
         pressed = left.form_submit_button("Verify", type="primary")
         recover = middle.toggle(
@@ -68,14 +76,25 @@ def drop() -> None:
     from facewitness.provenance import default_policy, verify_file
 
     policy = default_policy(second_opinion=second)
-    made = []
+    made: list[dict[str, Any]] = []
     with st.spinner(f"Verifying {len(files)} file{'s' if len(files) != 1 else ''}"):
         for f in files:
+            if f.name.rpartition(".")[2].lower() in AUDITS:
+                made += opened_audit(f.getvalue())
+                continue
             audit = plain(verify_file(uploads.keep(f.name, f), policy))
             if recover and audit["state"] in ("absent", "invalid"):
                 audit["recovered"] = _recover(Path(audit["path"]))
             made.append(audit)
-    st.session_state["audits"] = [*made, *st.session_state.get("audits", [])][:500]
+    st.session_state["audits"] = [*made, *st.session_state.get("audits", [])][:MOST_AUDITS]
+
+
+def opened_audit(data: bytes) -> list[dict[str, Any]]:
+    """The rows of an audit as ``verify --json`` or ``--jsonl`` writes it; raises UsageError for anything else."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "audit.jsonl"
+        path.write_bytes(data)
+        return [row for row in read_rows(path) if isinstance(row.get("state"), str)]
 
 
 def _recover(path: Path) -> dict[str, Any] | None:
@@ -115,9 +134,11 @@ def browse(audits: Sequence[dict[str, Any]]) -> None:
         key="audit-rows",
     )
     rows = picked["selection"]["rows"]
-    one = shown[rows[0]] if rows and rows[0] < len(shown) else shown[0] if shown else None
+    asked = st.query_params.get("file", "")
+    named = next((a for a in shown if asked and a.get("sha256") == asked), None)
+    one = shown[rows[0]] if rows and rows[0] < len(shown) else named or (shown[0] if shown else None)
     if one is not None:
-        detail(one)
+        detail(one, audits)
     downloads(shown)
 
 
@@ -138,14 +159,22 @@ def _frame(audits: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([row(a) for a in audits])
 
 
-def detail(audit: dict[str, Any]) -> None:
-    """One audit: what it means, every check, certificates, raw."""
-    view = views.audit_view(audit)
+def detail(audit: dict[str, Any], all_audits: Sequence[dict[str, Any]]) -> None:
+    """One audit: what it means, every check, certificates, raw; what it was made from, to compare."""
+    path = Path(str(audit.get("path")))
+    pictures = _pictures(path, path.stat().st_mtime_ns, str(audit.get("media_type") or "")) if path.is_file() else None
+    view = views.audit_view(audit, pictures)
     st.html('<div style="height:.6rem"></div>')
     left, right = st.columns([2, 3], gap="large")
     with left:
-        part("file_name", Path(str(audit.get("path"))).name)
-        part("audit", view, True)
+        part("file_name", path.name)
+        if audit.get("sha256"):
+            with st.popover("Address of this audit"):
+                st.code(shell.permalink(file=str(audit["sha256"])), language=None)
+        told = part("audit", view, True, key=f"audit-{audit.get('sha256')}-{audit.get('validated_at')}")
+        if pressed := getattr(told, "go", None):
+            st.session_state["beside"] = (audit.get("sha256"), str(pressed))
+        signed_report(audit, path)
     with right:
         checks, certificates, raw = st.tabs(["Checks", "Certificates", "JSON"])
         with checks:
@@ -154,6 +183,51 @@ def detail(audit: dict[str, Any]) -> None:
             part("certificates", view)
         with raw:
             part("raw", view)
+    whose, where = st.session_state.get("beside", (None, ""))
+    if view and whose and whose == audit.get("sha256"):
+        beside(audit, view, where, all_audits)
+
+
+@st.cache_data(show_spinner="Reading the pictures in the manifest", max_entries=256)
+def _pictures(path: Path, changed: int, media_type: str) -> dict[str, Any] | None:
+    del changed
+    from facewitness.provenance.thumbnails import thumbnails
+
+    return thumbnails(path, media_type) if media_type else None
+
+
+def beside(
+    audit: dict[str, Any], view: dict[str, Any], where: str, all_audits: Sequence[dict[str, Any]]
+) -> None:  # fmt: skip
+    """A file and one thing it was made from: their pictures and facts, and players in step where both are here."""
+    node = views.node_at(view["tree"], where)
+    if node is None:
+        return
+    st.markdown("##### Beside what it was made from")
+    part("beside", view, node, Path(str(audit.get("path"))).name)
+    known = (a for a in all_audits if node["manifest"] and a.get("manifest_id") == node["manifest"])
+    other = next((p for a in known if (p := Path(str(a.get("path")))).is_file()), None)
+    path = Path(str(audit.get("path")))
+    moving = all(str(p.suffix).lower().lstrip(".") in uploads.VIDEO for p in (path, other) if p)
+    if other is None or not path.is_file() or not moving:
+        st.caption(
+            "The other file is not among the audits shown here, so only what the manifest holds can be compared."
+        )
+        return
+    clips = [ReportClip(path=path, role="reenactment", name=path.name), ReportClip(path=other, role="driver")]
+    compare.players(clips, key="beside", segments=[])
+
+
+def signed_report(audit: dict[str, Any], path: Path) -> None:
+    """The audit as a signed sheet, where the file it speaks of is still here."""
+    if not path.is_file() or not audit.get("sha256"):
+        st.caption("The file is not here any more, so a report on it cannot be signed.")
+        return
+    st.download_button(
+        "Signed report", lambda: signed_sheet(audit, path), f"{path.stem}-audit.svg", "image/svg+xml",
+        help="This audit as a sheet that carries a manifest of its own, signed by this installation; "
+        "check it with: facewitness verify SHEET.svg --clip FILE",
+    )  # fmt: skip
 
 
 def downloads(audits: Sequence[dict[str, Any]]) -> None:

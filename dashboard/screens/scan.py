@@ -1,6 +1,7 @@
 """Scans: drop files or look through results, then open a clip."""
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -32,7 +33,8 @@ def show() -> None:
 
 
 def drop() -> None:
-    """Upload files and scan them, one line of progress per clip."""
+    """Upload files and scan them, one line of progress per clip; or open what was scanned elsewhere."""
+    shell.choose_folder()
     with st.form("drop", clear_on_submit=True, border=False):
         files = st.file_uploader("Clips to scan", type=list(uploads.VIDEO), accept_multiple_files=True)
         pressed = st.form_submit_button("Scan", type="primary")
@@ -46,15 +48,32 @@ def drop() -> None:
         try:
             kept = [uploads.keep(f.name, f) for f in files]
             bar = st.progress(0.0)
-            for n, row in enumerate(scan_paths(kept, out=shell.results_folder()), 1):
-                word = words.verdict_word(row)
-                score = f" {row['p_fake']:.2f}" if row.get("p_fake") is not None else ""
-                st.text(f"{word.sign} {word.name}{score}   {Path(row['path']).name}   {row.get('error') or ''}")
-                bar.progress(n / len(kept))
+            lines = [st.empty() for _ in kept]
+            for n, path in enumerate(kept):
+                _line(lines[n], path.name, "◔ Being scanned" if n == 0 else "· Waiting")
+            for n, row in enumerate(scan_paths(kept, out=shell.results_folder())):
+                _done(lines[n], row)
+                bar.progress((n + 1) / len(kept))
+                if n + 1 < len(kept):
+                    _line(lines[n + 1], kept[n + 1].name, "◔ Being scanned")
             status.update(label=f"{len(kept)} scanned", state="complete", expanded=True)
         except FacewitnessError as e:
             st.error(str(e))
             status.update(label="The scan stopped", state="error")
+
+
+def _line(place: Any, name: str, what: str) -> None:
+    place.text(f"{what}   {name}")
+
+
+def _done(place: Any, row: dict[str, Any]) -> None:
+    """A clip's verdict in the list of progress, and the way to its page."""
+    word = words.verdict_word(row)
+    score = f" {row['p_fake']:.2f}" if row.get("p_fake") is not None else ""
+    with place.container(horizontal=True, vertical_alignment="center"):
+        st.text(f"{word.sign} {word.name}{score}   {Path(row['path']).name}   {row.get('error') or ''}")
+        if row.get("result") is not None:
+            st.page_link(shell.page("scan"), label="Open", query_params={"clip": str(row["result"])})
 
 
 def nothing(folder: Path) -> None:

@@ -83,7 +83,9 @@ def test_keys_move_an_edit_over_time(editing):
     editing.slide("Turn, degrees", 8)
     page.get_by_role("button", name=KEY).nth(1).wait_for()
     assert page.get_by_role("button", name=KEY).count() == 2
-    moment.evaluate(f"(m) => {{ m.value = {(first + 3) / 2}; m.dispatchEvent(new Event('input', {{ bubbles: true }})); }}")
+    moment.evaluate(
+        f"(m) => {{ m.value = {(first + 3) / 2}; m.dispatchEvent(new Event('input', {{ bubbles: true }})); }}"
+    )
     turn = page.get_by_role("slider", name="Turn, degrees")
     editing.visit._until(lambda: 3 < float(turn.input_value()) < 5)
     page.get_by_role("button", name=KEY).first.click()
@@ -122,9 +124,16 @@ def test_a_saved_edit_is_labelled_and_signed(editing, demo_folder):
 def test_a_question_without_sense_is_answered_with_a_sentence(editing):
     page = editing.page
     said = page.evaluate(
-        """async () => { const url = performance.getEntriesByType('resource').map((e) => e.name).find((n) => n.includes('/ask/'));
-             const ask = async (body) => { const a = await fetch(url, { method: 'POST', body }); return [a.status, await a.text()]; };
-             return [await ask('no'), await ask('{"t": 1, "settings": {"<b>": 1}}'), await ask('{}'), await ask('[' + ' '.repeat(70000) + ']')]; }"""
+        """async () => {
+             const names = performance.getEntriesByType('resource').map((e) => e.name);
+             const url = names.find((n) => n.includes('/ask/'));
+             const ask = async (body) => {
+               const answer = await fetch(url, { method: 'POST', body });
+               return [answer.status, await answer.text()];
+             };
+             const questions = ['no', '{"t": 1, "settings": {"<b>": 1}}', '{}', '[' + ' '.repeat(70000) + ']'];
+             return await Promise.all(questions.map(ask));
+           }"""
     )
     assert [status for status, _ in said] == [400, 422, 422, 413]
     assert "there is no edit" in said[1][1]

@@ -20,7 +20,9 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 @app.command()
 def sign(
-    file: Annotated[Path, typer.Argument(help="Image, video or audio to sign, or a report of `facewitness scan`.")],
+    file: Annotated[
+        Path, typer.Argument(help="Image, video or audio to sign, or a report of `facewitness scan` or `verify`.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The signed file.")],
     kind: Annotated[str, typer.Option(help="ai-generated | ai-edited | captured.")] = "",
     parent: Annotated[
@@ -57,7 +59,8 @@ def sign(
     """Sign a file with a C2PA manifest: whole and verified, or not at all.
 
     An edit of a signed file keeps its history: the file itself, or --parent, is opened as parent.
-    A report of `facewitness scan` (JSON) becomes a signed sheet (SVG), bound by hash to the clip it speaks of.
+    A report of `facewitness scan` or `verify` on one clip (JSON) becomes a signed sheet (SVG), bound by hash to the
+    clip it speaks of.
     """
     from facewitness.files import to_json
     from facewitness.provenance import requests
