@@ -112,6 +112,50 @@ def responses(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["factor", "degree", "mean", "low", "high", "clips"])
 
 
+def behind(frame: pd.DataFrame, number: str) -> tuple[pd.DataFrame, str]:
+    """The clips that a number is made of, and what they are in words; nothing for a number that is not known.
+
+    ``number`` is ``cell|METHOD|QUALITY``, ``false|THRESHOLD``, ``missed|THRESHOLD`` or ``factor|NAME|DEGREE``.
+    """
+    kind, *rest = number.split("|")
+    seen = frame[frame["result"].notna()]
+    p = seen["p_fake"].fillna(UNSCORED)
+    fake = seen["label"] == "fake"
+    if kind == "cell" and len(rest) == 2:
+        method, quality = rest
+        same = seen["quality"] == quality
+        reals = ~fake & same if (~fake & same).sum() >= FEWEST else ~fake
+        return seen[(fake & (seen["method"] == method) & same) | reals], f"{method} at {quality}, and the real clips"
+    if kind in ("false", "missed") and len(rest) == 1:
+        at = float(rest[0])
+        wrong = (~fake & (p >= at)) if kind == "false" else (fake & (p < at))
+        said = "real clips at or above" if kind == "false" else "fake clips below"
+        return seen[wrong], f"{said} a score of {at:.2f}"
+    if kind == "factor" and len(rest) == 2:
+        near = (seen["factor"] == rest[0]) & np.isclose(seen["degree"], float(rest[1]))
+        return seen[near], f"{rest[0].replace('_', ' ')} at degree {float(rest[1]):g}"
+    return seen.iloc[:0], "nothing"
+
+
+def apart(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
+    """Two runs on the clips that both scored: ``clips, auc, auc_other, difference, p`` (DeLong), and ``moved``, the
+    table of clips by how far their scores are apart; ``p`` and the rest are missing without both labels."""
+    from facewitness.detector.metrics import auc, delong
+
+    both = a["result"].notna() & b["result"].notna()
+    y = (a.loc[both, "label"] == "fake").to_numpy(int)
+    first, second = (f.loc[both, "p_fake"].fillna(UNSCORED) for f in (a, b))
+    moved = a.loc[both].assign(other=second, by=second - first)
+    told: dict[str, Any] = {
+        "clips": int(both.sum()),
+        "moved": moved.loc[(second - first).abs().sort_values(ascending=False).index],
+    }
+    if 0 < y.sum() < len(y):
+        test = delong(y, first, second)
+        told |= {"auc": auc(y, first), "auc_other": auc(y, second), "difference": test["difference"], "p": test["p"]}
+    return told
+
+
 def rates(frame: pd.DataFrame) -> pd.DataFrame:
     """False- and true-positive rate by ``threshold`` from 0 to 1 (``fpr``, ``tpr``); empty without both labels."""
     seen = frame[frame["result"].notna()]

@@ -122,6 +122,20 @@ def spark(t_s: ArrayLike, values: ArrayLike, duration_s: float, *, width: int = 
     )
 
 
+def balance(ratio: float | None, *, width: int = 64, most: float = 16.0) -> Markup:
+    """A bar from the middle for a likelihood ratio: to the right for manipulation, to the left against, by its
+    logarithm, full at ``most``; empty where there is none."""
+    if ratio is None or not ratio > 0:
+        return Markup("")
+    middle, reach = width / 2, float(np.clip(np.log(ratio) / np.log(most), -1, 1)) * (width / 2 - 1)
+    x, side = (middle, "pro") if reach >= 0 else (middle + reach, "con")
+    return Markup(
+        f'<svg class="balance" viewBox="0 0 {width} 12" width="{width}" height="12" aria-hidden="true">'
+        f'<rect class="{side}" x="{x:.1f}" y="2" width="{max(abs(reach), 0.5):.1f}" height="8" rx="1.5"/>'
+        f'<line class="tick" x1="{middle}" x2="{middle}" y1="0" y2="12"/></svg>'
+    )
+
+
 def scale(p: float | None, threshold: float | None = None, *, width: int = 220) -> Markup:
     """A bar from 0 to 1 with a mark at ``p`` and, where known, a tick at ``threshold``."""
     parts = [

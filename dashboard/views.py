@@ -130,8 +130,12 @@ def face_view(row: Mapping[str, Any], duration: float) -> dict[str, Any]:
     cues = []
     for key, cue in (face.get("cues") or {}).items():
         cue = whole(CueResult, cue) or {}
-        sparks = _sparks(cue.get("trace"), duration)
-        cues.append({**cue, "key": key, "name": words.cue_name(key), "sparks": sparks, "source": _source(key)})
+        cues.append(
+            {
+                **cue, "key": key, "name": words.cue_name(key), "source": _source(key),
+                "sparks": _sparks(cue.get("trace"), duration), "balance": charts.balance(cue.get("likelihood_ratio")),
+            }
+        )  # fmt: skip
     cues.sort(key=lambda c: (not c.get("used"), -abs(_log(c.get("likelihood_ratio")))))
     return {
         **face,
@@ -183,7 +187,10 @@ def audit_view(row: Mapping[str, Any] | None, pictures: Mapping[str, Any] | None
         "picture": _jpeg_of(pictures),
         "comparable": pictures is not None,
         "claim_rows": _claim_rows(audit.get("claims")),
-        "checks": [{**c, "passed": _passed(c)} for c in audit.get("codes") or []],
+        "checks": [
+            {**c, "passed": _passed(c), "of": str(c.get("url") or "").rsplit("/", 1)[-1]}
+            for c in audit.get("codes") or []
+        ],
         "opinion_rows": card(audit.get("second_opinion")),
         "missing_words": [words.MISSING.get(m, str(m)) for m in audit.get("missing") or []],
         "raw": Markup(escape(json.dumps(audit, indent=1, ensure_ascii=True))),

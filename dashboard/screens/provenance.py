@@ -214,7 +214,7 @@ def beside(
             "The other file is not among the audits shown here, so only what the manifest holds can be compared."
         )
         return
-    clips = [ReportClip(path=path, role="reenactment", name=path.name), ReportClip(path=other, role="driver")]
+    clips = [ReportClip(path=path), ReportClip(path=other)]
     compare.players(clips, key="beside", segments=[])
 
 

@@ -166,6 +166,28 @@ def audit_row(path: Path, state: str, *, title: str = "driver.mp4") -> dict:
     }
 
 
+MANY = 20_000
+
+
+def make_many(folder: Path) -> Path:
+    """A folder of results with MANY rows."""
+    from facewitness.detector.engine.store import open_store
+    from facewitness.detector.engine.tables import results
+
+    names = ("no_evidence", "inconclusive", "manipulated")
+    with open_store(folder) as store:
+        row = {"path": "/clips/clip-00000.mp4", "status": "ok", "verdict": "no_evidence", "p_fake": 0.0, "faces": []}
+        store.add({**row, "duration_s": 5.0, "width": 640, "height": 360}, key="0", model="m", configuration="c")
+        first = {k: v for k, v in store.read(results.select())[0]._mapping.items() if k != "id"}
+        rows = [
+            {**first, "key": str(i), "path": f"/clips/clip-{i:05d}.mp4", "p_fake": i % 1000 / 1000,
+             "verdict": names[min(i % 1000 // 400, 2)]}
+            for i in range(1, MANY)
+        ]  # fmt: skip
+        store.write(*(results.insert().values(rows[k : k + 400]) for k in range(0, len(rows), 400)))
+    return folder
+
+
 def make_demo(folder: Path) -> Path:
     """Write the three clips, demo.json, scan.jsonl, verify.jsonl and traces.npz into ``folder``."""
     from facewitness.media import VideoWriter
@@ -224,6 +246,49 @@ def make_demo(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_demo(tmp_path_factory.mktemp("dashboard") / "demo")
+
+
+@pytest.fixture(scope="session")
+def many_folder(demo_folder: Path) -> Path:
+    """Results of a large scan, beside the demo."""
+    return make_many(demo_folder.parent / "many")
+
+
+@pytest.fixture(scope="session")
+def set_folder(demo_folder: Path) -> Path:
+    """Results of two models on a labelled set, beside the demo."""
+    return make_set(demo_folder.parent / "scored")
+
+
+def make_set(folder: Path) -> Path:
+    """A folder of results with scores of two models, and beside them a set of 160 labelled clips of 10 people; no
+    video is there, and nobody looks for one."""
+    from facewitness.datasets.labels import Clip, write_labels
+    from facewitness.detector.engine.store import open_store
+
+    chance = np.random.default_rng(5)
+    clips = []
+    with open_store(folder) as store:
+        for i in range(160):
+            fake, person = i % 2 == 1, f"p{i % 10}"
+            method = ("gaze_frozen", "blinks_regular", "reenactment")[i // 2 % 3] if fake else ""
+            degree = (i // 6 % 4 + 1) / 4 if method in ("gaze_frozen", "blinks_regular") else 0.0
+            sha = f"{i + 1:064x}"
+            clips.append(
+                Clip(
+                    clip_id=f"c{i:03d}", path=f"clips/c{i:03d}.mp4", label="fake" if fake else "real", method=method,
+                    target_id=person, driver_id=person, split="train" if i % 10 < 6 else "test", fps=25, frames=125,
+                    width=384, height=384, codec="h264", crf=(18, 28, 40)[i // 10 % 3], sha256=sha,
+                    rights="sample footage", factor=method if degree else "", degree=degree,
+                )
+            )  # fmt: skip
+            for model, skill in (("one", 0.35), ("two", 0.15)):
+                p = float(np.clip(0.3 + (skill * (0.4 + degree) if fake else 0) + chance.normal(0, 0.12), 0.01, 0.99))
+                verdict = "manipulated" if p > 0.8 else "inconclusive" if p > 0.5 else "no_evidence"
+                row = {"path": f"c{i:03d}.mp4", "sha256": sha, "status": "ok", "verdict": verdict, "p_fake": p}
+                store.add(row, key=sha, model=model, configuration="c")
+    write_labels(folder / "set", clips)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -377,8 +442,10 @@ def browser():
 def visit(browser, dashboard_url: str):
     """A fresh visitor of the dashboard."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
-    yield Visit(context.new_page(), dashboard_url)
+    visitor = Visit(context.new_page(), dashboard_url)
+    yield visitor
     context.close()
+    assert {h.split(":")[0] for h in visitor.hosts} <= {"localhost", "data", "blob"}, "nothing is fetched from outside"
 
 
 @pytest.fixture(scope="session")
@@ -390,6 +457,22 @@ def signed_clip(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     spec = ManifestSpec(kind="ai-generated", title=f"{HOSTILE} \u202e turned")
     sign_file(demo_folder / "driver.mp4", folder / "signed.mp4", manifest=spec, signer=ensure_signer(folder / "home"))
     return folder / "signed.mp4"
+
+
+@pytest.fixture(scope="session")
+def made_from(demo_folder: Path, signed_clip: Path) -> Path:
+    """A clip whose manifest names the signed clip as what it was made from, with a picture of each."""
+    from facewitness.generator.label import Label
+    from facewitness.generator.publishing import publish
+    from facewitness.media import read_frames
+    from facewitness.provenance import Ingredient
+
+    label = Label(method="reenactment", target_id="a", driver_id="b", rights="sample footage")
+    out = signed_clip.with_name("made.mp4")
+    frames = (f.image for f in read_frames(demo_folder / "target.mp4"))
+    driver = Ingredient(path=signed_clip, title="the driver", relationship="inputTo")
+    publish(frames, out, frame_rate=Fraction(FPS), label=label, ingredients=(driver,))
+    return out
 
 
 @pytest.fixture(scope="session")

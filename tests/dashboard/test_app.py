@@ -1,12 +1,16 @@
 """The dashboard in a real browser: pages open, players play in step, a click seeks, nobody's text runs."""
 
 import json
+import time
 import urllib.error
 import urllib.request
+import zipfile
+from urllib.parse import quote
 
 import pytest
 
 from facewitness.dashboard import words
+from facewitness.files import sha256_file
 
 pytestmark = pytest.mark.browser
 
@@ -65,6 +69,78 @@ def test_keys_step_by_frame_and_reasons_seek(visit):
     visit.settled(1.0)
 
 
+def test_j_k_l_play_both_ways_and_stop(visit):
+    page = visit.open(wait=".fw")
+    players = visit.playing()
+    players.focus()
+    page.keyboard.press("l")
+    page.wait_for_timeout(900)
+    page.keyboard.press("k")
+    page.wait_for_timeout(300)
+    forth = visit.times()[0]
+    assert forth > 0.3
+    for _ in range(2):
+        page.keyboard.press("j")
+    page.wait_for_timeout(700)
+    page.keyboard.press("k")
+    page.wait_for_timeout(300)
+    assert visit.times()[0] < forth - 0.1, "J runs backwards"
+    still = visit.times()[0]
+    page.wait_for_timeout(300)
+    assert visit.times()[0] == pytest.approx(still, abs=0.01), "K stands still"
+
+
+def test_a_stretch_is_gone_to_and_looped(visit):
+    page = visit.open("scan?clip=3", wait=".fw .chips button")
+    players = visit.playing()
+    page.locator(".chips button").first.click()
+    visit.settled(1.0)
+    players.focus()
+    page.keyboard.press("Space")
+    seen = []
+    for _ in range(10):
+        page.wait_for_timeout(300)
+        seen.append(visit.times()[0])
+    page.keyboard.press("k")
+    assert min(seen) >= 0.9 and max(seen) <= 2.5, seen
+    assert any(b < a for a, b in zip(seen, seen[1:], strict=False)), "it came round again"
+
+
+def test_overlays_are_drawn_over_the_picture_and_the_magnifier_under_the_pointer(visit):
+    page = visit.open(wait=".fw")
+    players = visit.playing()
+    players.focus()
+    inked = """() => [...document.querySelectorAll('*')].flatMap((e) => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('canvas.over')] : [])
+        .map((c) => c.style.display === 'none' ? 0 : c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((v, i) => i % 4 === 3 && v > 0).length)"""  # noqa: E501
+    page.get_by_role("button", name="mask").wait_for()
+    assert page.get_by_role("button", name="mesh").count() == 0, "what no clip has is not offered"
+    page.keyboard.press("1")
+    page.wait_for_timeout(300)
+    lines = page.evaluate(inked)
+    page.keyboard.press("4")
+    page.wait_for_timeout(300)
+    area = page.evaluate(inked)
+    assert min(lines) > 50 and all(a > 3 * b for a, b in zip(area, lines, strict=True)), (lines, area)
+    page.keyboard.press("m")
+    page.locator("video").first.hover()
+    page.wait_for_timeout(200)
+    assert page.locator(".loupe").first.is_visible()
+
+
+def test_the_heat_of_a_frame_is_asked_for_while_it_stands(visit):
+    page = visit.open(wait=".fw")
+    visit.playing().focus()
+    page.keyboard.press("5")
+    page.wait_for_function(
+        """() => { const notes = [...document.querySelectorAll('*')].flatMap((e) => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('.note')] : [])
+             .map((n) => n.textContent).filter((t) => t);
+             return notes.length === 3 && notes.every((t) => !t.includes('asking')); }"""  # noqa: E501
+    )
+    said = page.locator(".picture .note").all_inner_texts()
+    assert all("log odds" in t or "sees no face" in t for t in said), said
+    assert visit.complaints == []
+
+
 def test_text_from_a_row_and_a_manifest_stays_text(visit, hostile: str):
     page = visit.open()
     page.get_by_text("Provenance", exact=True).nth(2).click()
@@ -100,6 +176,79 @@ def test_the_evidence_pack_can_be_taken_away(visit):
     assert waiting.value.suggested_filename == "evidence-3.zip"
 
 
+def test_key_frames_seek_and_are_saved_whole(visit):
+    page = visit.open("scan?clip=3", wait=".film-strip figure")
+    visit.playing()
+    page.locator(".film-strip figure").first.click()
+    visit.settled(1.72)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save key frames").click()
+    with zipfile.ZipFile(waiting.value.path()) as z:
+        assert z.testzip() is None and all(z.read(n).startswith(b"\x89PNG") for n in z.namelist())
+    assert page.get_by_text("/scan?clip=3").count() >= 1, "its address can be copied"
+
+
+def test_what_a_file_was_made_from_is_seen_and_stands_beside_it(visit, made_from, signed_clip):
+    from facewitness.provenance.reports import report_inside
+
+    page = visit.open("provenance")
+    for path in (signed_clip, made_from):
+        visit.upload(path)
+        page.get_by_role("button", name="Verify").click()
+        page.locator(".file-name", has_text=path.name).wait_for()
+    assert page.locator(".tree img").count() == 1
+    page.get_by_role("button", name="compare").click()
+    page.locator(".beside").wait_for()
+    visit.playing()
+    assert len(visit.times()) == 2, "both files are here, so both play"
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Signed report").click()
+    said = json.loads(report_inside(waiting.value.path()))
+    assert said["sha256"] == sha256_file(made_from) and said["schema"] == "facewitness.verify/1"
+    assert visit.complaints == []
+
+
+def test_an_audit_that_was_kept_is_opened(visit, demo_folder):
+    page = visit.open("provenance")
+    page.get_by_text("Untrusted 1").wait_for()
+    visit.upload(demo_folder / "verify.jsonl")
+    page.get_by_role("button", name="Verify").click()
+    page.get_by_text("Untrusted 2").wait_for()
+
+
+def test_two_models_are_compared_and_a_number_leads_to_its_clips(visit, set_folder):
+    page = visit.open(f"benchmark?results={quote(str(set_folder))}")
+    page.get_by_role("tab", name="Performance").click()
+    page.get_by_text("Two runs against each other").wait_for()
+    page.get_by_text("p (DeLong)").wait_for()
+    cell = page.locator(".grid button").first
+    cell.focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("clips behind the number").wait_for()
+    page.get_by_role("button", name="Show the false alarms").click()
+    page.get_by_text("real clips at or above a score of 0.50").wait_for()
+    page.get_by_role("tab", name="Factors").click()
+    page.locator(".grid button:visible").first.click()
+    page.get_by_text("at degree").first.wait_for()
+    assert page.locator(".stException").count() == 0 and visit.complaints == []
+
+
+def test_twenty_thousand_rows_stay_fluent(visit, many_folder):
+    start = time.monotonic()
+    page = visit.open(f"scan?results={quote(str(many_folder))}", wait="[data-testid=stDataFrame]")
+    page.get_by_text("Manipulated 4,000").wait_for()
+    opened = time.monotonic() - start
+    start = time.monotonic()
+    page.get_by_placeholder("part of a path").fill("clip-12345")
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "() => document.querySelector('[data-testid=stDataFrame]').getBoundingClientRect().height < 120"
+    )
+    filtered = time.monotonic() - start
+    print(f"20,000 rows: opened in {opened:.1f} s, filtered in {filtered:.1f} s")
+    assert opened < 20 and filtered < 5, "on a busy machine; some 3 s and under 1 s on a quiet one"
+
+
 def test_only_what_a_page_asked_for_is_served(visit, dashboard_url: str):
     page = visit.open(wait=".fw")
     visit.playing()
@@ -123,6 +272,7 @@ def test_an_upload_yields_a_verdict(visit, demo_folder):
     page.get_by_text("1 scanned").wait_for()
     line = page.get_by_test_id("stText").first.inner_text()
     assert "driver.mp4" in line
+    assert page.get_by_role("link", name="Open").count() == 1
     assert any(word.name in line for word in (*words.VERDICTS.values(), *words.STATUSES.values())), line
     assert visit.complaints == []
 
@@ -133,4 +283,5 @@ def test_with_nothing_there_a_page_says_what_to_do(browser, path: str, empty_das
     page = visit.open(path)
     assert page.locator(".stException").count() == 0 and visit.complaints == []
     assert page.get_by_text("facewitness", exact=False).count() >= 1
+    assert path or page.get_by_role("button", name="Make the demo").is_visible()
     assert not folder.exists() or not any(folder.iterdir()), "looking writes nothing"

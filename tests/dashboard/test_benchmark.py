@@ -81,3 +81,22 @@ def test_a_person_in_two_splits_is_named(scored):
     torn = scored.copy()
     torn.loc[torn["clip_id"] == "c3", "split"] = "test"
     assert benchmark.leaks(torn) == ["p3 is in test and train"]
+
+
+def test_a_number_leads_to_the_clips_it_is_made_of(scored):
+    cell, said = benchmark.behind(scored, "cell|gaze_frozen|h264 crf 40")
+    assert set(cell["quality"]) == {"h264 crf 40"} and set(cell["label"]) == {"real", "fake"} and "crf 40" in said
+    assert len(benchmark.behind(scored, "missed|1.0")[0]) == 28 and not len(benchmark.behind(scored, "false|0.9")[0])
+    degree = scored.loc[scored["factor"] != "", "degree"].max()
+    assert set(benchmark.behind(scored, f"factor|gaze_frozen|{degree}")[0]["degree"]) == {degree}
+    assert not len(benchmark.behind(scored, "drop table|")[0])
+
+
+def test_two_runs_are_told_apart_on_the_clips_both_scored(scored):
+    worse = scored.copy()
+    worse["p_fake"] = 0.5
+    worse.loc[worse["clip_id"] == "c1", "p_fake"] = 0.1
+    told = benchmark.apart(scored, worse)
+    assert told["clips"] == 56 and told["auc"] == 1.0 and told["auc_other"] < 0.6 and told["p"] < 0.01
+    assert told["moved"].iloc[0]["clip_id"] == "c1", "the clip they judge most differently comes first"
+    assert "p" not in benchmark.apart(scored[scored["label"] == "real"], worse[worse["label"] == "real"])

@@ -1,5 +1,6 @@
 """What signing puts into a file, whom it takes as a signer, and that it leaves nothing half done."""
 
+import base64
 import datetime
 import http.server
 import importlib.util
@@ -24,13 +25,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from facewitness.errors import UnreadableInputError, UsageError
-from facewitness.files import sha256_file
+from facewitness.files import plain, sha256_file
 from facewitness.provenance.keys import SigningMaterial, command_signer, key_signer, new_key, raw_signature
 from facewitness.provenance.manifest import Ingredient, ManifestSpec, SoftBinding
 from facewitness.provenance.policy import Anchors, Policy, default_policy
 from facewitness.provenance.reports import report_inside, sign_report, speaks_of
 from facewitness.provenance.requests import SignRequest, sign
 from facewitness.provenance.sign import Signed, sign_file
+from facewitness.provenance.thumbnails import thumbnails
 from facewitness.provenance.trust import (
     add_trust_list,
     ensure_signer,
@@ -245,6 +247,39 @@ def test_a_report_is_bound_to_the_clip_it_speaks_of(signed: Signed, video: Path,
     with pytest.raises(UsageError, match="another one"):
         sign_report(report, tmp_path / "again.svg", clip=video)
     assert not (tmp_path / "again.svg").exists()
+
+
+def test_an_audit_is_signed_as_a_report_bound_to_its_file(signed: Signed, video: Path, tmp_path: Path) -> None:
+    report = tmp_path / "audit.json"
+    report.write_text(json.dumps(plain(verify_file(signed.path))))
+    made = sign_report(report, tmp_path / "audit.svg", clip=signed.path)
+    audit = verify_file(made.path)
+    assert audit.state == "trusted" and audit.claims
+    assert (audit.claims["report"]["state"], audit.claims["report"]["failed"]) == ("trusted", [])
+    assert report_inside(made.path) == report.read_text() and "Provenance: trusted" in made.path.read_text()
+    assert speaks_of(audit, signed.path).state == "trusted" and speaks_of(audit, video).state == "invalid"
+
+
+def test_the_pictures_in_a_manifest_are_drawn_again_and_follow_the_tree(video: Path, tmp_path: Path) -> None:
+    picture = np.zeros((600, 800, 3), np.uint8)
+    picture[:, :400] = (30, 90, 200)
+    _, jpeg = cv2.imencode(".jpg", picture)
+    parent = tmp_path / "parent.mp4"
+    sign_file(video, parent, manifest=replace(CAPTURED, thumbnail=jpeg.tobytes()))
+    child = ManifestSpec(kind="ai-generated", title="c", ingredients=(Ingredient(path=parent, relationship="inputTo"),))
+    sign_file(video, tmp_path / "child.mp4", manifest=child)
+    tree = thumbnails(tmp_path / "child.mp4", "video/mp4")
+    assert tree["picture"] is None
+    told = verify_file(tmp_path / "child.mp4").ingredients
+    assert len(tree["ingredients"]) == len(told)
+    shown = next(
+        node["picture"] for node, i in zip(tree["ingredients"], told, strict=True) if i["relationship"] == "inputTo"
+    )
+    image = cv2.imdecode(np.frombuffer(base64.b64decode(shown), np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape[:2] == (240, 320) and image[100, 60, 2] > 150 and image[100, 300].max() < 40
+    assert base64.b64encode(jpeg.tobytes()).decode() != shown, "nothing of the file's own bytes is handed on"
+    (tmp_path / "no.mp4").write_bytes(b"no video")
+    assert thumbnails(tmp_path / "no.mp4", "video/mp4") == {"picture": None, "ingredients": []}
 
 
 # --- whom signing takes as a signer
