@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,10 +18,44 @@ PAGES = {
     "compare": "",
     "scan": "scan",
     "clip": "scan?clip={clip}",
-    "provenance": "provenance",
+    "provenance": "provenance?file={sha256}",
     "edit": "edit",
     "benchmark": "benchmark",
 }
+
+
+def _overlays(page) -> None:
+    """Gaze over the pictures, and the heat of the frame they stand on."""
+    page.locator(".fw").focus()
+    for key in ("2", "5"):
+        page.keyboard.press(key)
+    page.wait_for_function(
+        """() => [...document.querySelectorAll('*')]
+             .flatMap((e) => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('.picture .note')] : [])
+             .every((n) => n.textContent.includes('log odds'))"""
+    )
+    page.evaluate("document.activeElement.blur()")
+
+
+def _edited(page) -> None:
+    """A turned head with one eye closed."""
+    page.wait_for_selector(".ed[data-shown]")
+    page.get_by_label("Preset").select_option("Turn the head")
+    page.get_by_role("tab", name="Eyes").click()
+    page.get_by_role("slider", name="Close left eye").evaluate(
+        "(s) => { s.value = 1; s.dispatchEvent(new Event('input', { bubbles: true })); }"
+    )
+    page.wait_for_timeout(1500)
+
+
+def _compared(page) -> None:
+    """A file beside the first thing it was made from."""
+    page.get_by_role("button", name="compare").first.click()
+    page.locator(".beside").wait_for()
+
+
+DONE: dict[str, Callable] = {"compare": _overlays, "edit": _edited, "provenance": _compared}
+"""What a visitor did on a page before its picture is taken."""
 WIDTH, HEIGHT = 1440, 900
 TALLEST = 2600
 FLAGS = (
@@ -61,11 +95,13 @@ def main() -> int:
             page.set_default_timeout(120_000)
             for name, path in PAGES.items():
                 if not given.pages or name in given.pages:
+                    clip, sha256 = last_clip(given.results)
                     shoot(
                         page,
-                        f"{url}/{path.format(clip=last_clip(given.results))}",
+                        f"{url}/{path.format(clip=clip, sha256=sha256)}",
                         given.out / f"{name}-{scheme}.png",
                         given.at,
+                        DONE.get(name),
                     )
             report = given.results / "report.html"
             if report.is_file() and (not given.pages or "report" in given.pages):
@@ -97,21 +133,26 @@ def dashboard(results: Path) -> Iterator[str]:
         server.wait(20)
 
 
-def last_clip(results: Path) -> int:
-    """The number of the newest result: in a demo, the reenactment."""
+def last_clip(results: Path) -> tuple[int, str]:
+    """The number of the newest result and the hash of its clip: in a demo, the reenactment."""
     from facewitness.dashboard.results import store_of
 
-    return store_of(results).last_number()
+    store = store_of(results)
+    return (number := store.last_number()), str((store.row(number) or {}).get("sha256"))
 
 
-def shoot(page, url: str, out: Path, at_s: float) -> None:
-    """Open a page, let its players stand at a time, make the window as tall as the page, take the picture."""
+def shoot(page, url: str, out: Path, at_s: float, do: Callable | None = None) -> None:
+    """Open a page, let its players stand at a time, ``do`` something, make the window as tall as the page, take the
+    picture."""
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     page.goto(url)
     page.wait_for_selector(".fw-foot")
     page.wait_for_timeout(2500)
     if page.locator(".fw").count():
         page.evaluate("(t) => window.dispatchEvent(new CustomEvent('facewitness-seek', {detail: {t, e: 0}}))", at_s)
+    if do is not None:
+        do(page)
+        page.wait_for_timeout(1500)
     height = page.evaluate("document.querySelector('.stMain').scrollHeight")
     page.set_viewport_size({"width": WIDTH, "height": min(height + 10, TALLEST)})
     page.wait_for_timeout(2000)

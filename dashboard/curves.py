@@ -1,12 +1,15 @@
 """Where the curves and landmarks of a scanned clip's faces are kept, and how they are made when they are not there."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from facewitness.dashboard import words
-from facewitness.dashboard.clips import read_demo
+from facewitness.dashboard.clips import read_demo, stills_of
 from facewitness.dashboard.traces import Traces, load_traces, save_traces, traces_of
 from facewitness.files import cache_dir
 
@@ -22,6 +25,25 @@ def stored(folder: Path, row: Mapping[str, Any], track: int) -> Traces | None:
             return load_traces(folder / str(demo["traces"])).get(role)
     kept = place(row)
     return load_traces(kept).get(str(track)) if kept and kept.is_file() else None
+
+
+def portraits(path: Path, faces: Sequence[Traces]) -> list[tuple[float, NDArray[np.uint8]]]:
+    """A cut-out of each face, HxWx3 RGB, and its second: from the middle of the time that it is seen."""
+    found = []
+    for traces in faces:
+        seen = np.flatnonzero(np.isfinite(traces.outline).all(axis=(1, 2)))
+        if not len(seen):
+            continue
+        i = int(seen[len(seen) // 2])
+        (x0, y0), (x1, y1) = traces.outline[i].min(0), traces.outline[i].max(0)
+        margin = 0.3 * max(x1 - x0, y1 - y0)
+        for still in stills_of(path, [float(traces.t_s[i])]):
+            height, width = still.image.shape[:2]
+            left, top = max(0, int(x0 - margin)), max(0, int(y0 - margin))
+            right, bottom = min(width, int(x1 + margin) + 1), min(height, int(y1 + margin) + 1)
+            if right > left and bottom > top:
+                found.append((still.time_s, np.ascontiguousarray(still.image[top:bottom, left:right])))
+    return found
 
 
 def place(row: Mapping[str, Any]) -> Path | None:

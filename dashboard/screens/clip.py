@@ -34,7 +34,7 @@ def show(store: Store, row: dict[str, Any]) -> None:
         st.rerun()
     path = Path(row["path"])
     faces = row.get("faces") or []
-    face = faces[choose_face(faces)] if faces else None
+    face = faces[choose_face(faces, row)] if faces else None
     audit = results.audit_of(shell.results_folder(), row)
     traces = curves.stored(shell.results_folder(), row, int(face["track"]) if face else 0)
     clip = ReportClip(path=path, role="clip", row=row, audit=audit, traces=traces)
@@ -81,10 +81,15 @@ def threshold(row: Mapping[str, Any]) -> None:
         st.caption(rates.told)
 
 
-def choose_face(faces: list[dict[str, Any]]) -> int:
-    """Which face to show, chosen where there are several."""
+def choose_face(faces: list[dict[str, Any]], row: Mapping[str, Any]) -> int:
+    """Which face to show, chosen where there are several; with their pictures once the faces were followed."""
     if len(faces) < 2:
         return 0
+    path = Path(row["path"])
+    traces = [curves.stored(shell.results_folder(), row, int(f.get("track", 0))) for f in faces]
+    if path.is_file() and all(traces):
+        shown = [Still(time_s=t, image=image) for t, image in curves.portraits(path, [t for t in traces if t])]
+        part("film", [{"time_s": s.time_s, "src": views.picture(s)} for s in shown], key="portraits")
 
     def name(i: int) -> str:
         word, p = words.word(words.VERDICTS, faces[i].get("verdict")), faces[i].get("p_fake")

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facewitness.dashboard import overlays
+from facewitness.dashboard import curves, overlays
 from facewitness.dashboard.traces import traces_of
 from facewitness.faces import track_video
 from facewitness.media import VideoWriter
@@ -86,3 +86,10 @@ def test_the_map_of_heat_is_of_the_frame_asked_for_and_lies_on_the_face(sample_c
     assert np.abs(values).max() > 0.01, "blurring parts of a face changes what the network says"
     corners = np.abs(values[[0, 0, -1, -1], [0, -1, 0, -1]]).max()
     assert corners < np.abs(values).max() / 2, "and more so in the face than beside it"
+
+
+def test_the_portrait_of_a_face_is_cut_around_it(sample_clip: Path, followed):
+    ((time_s, image),) = curves.portraits(sample_clip, [followed])
+    i = int(np.argmin(np.abs(followed.t_s - time_s)))
+    face = np.ptp(followed.outline[i], axis=0)
+    assert (face < image.shape[1::-1]).all() and (image.shape[1] < 2 * face.max())
