@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
 from bench.screenshots import FLAGS, dashboard
+
 from facewitness.errors import EXIT_MISSING
 
 SLIDERS = {

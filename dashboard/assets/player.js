@@ -139,7 +139,8 @@ class Heat { // what each place of a face adds to the network's score of the fra
     const context = canvas.getContext("2d"), image = context.createImageData(face.size, face.size);
     face.values.forEach((v, i) => {
       const colour = v > 0 ? [255, 128, 20] : [60, 150, 255];
-      image.data.set([...colour, Math.round(255 * Math.sqrt(Math.abs(v) / peak))], 4 * i);
+      const edge = [i % face.size, Math.floor(i / face.size)].some((k) => k === 0 || k === face.size - 1);
+      image.data.set([...colour, edge ? 0 : Math.round(255 * Math.max(0, Math.abs(v) / peak - 0.03) ** 0.6)], 4 * i);
     });
     context.putImageData(image, 0, 0);
     return { ...face, canvas, high: Math.max(...face.values), low: Math.min(...face.values) };

@@ -139,7 +139,7 @@ def rows(frame: "results.pd.DataFrame") -> None:
             "name": st.column_config.TextColumn("Clip", width="large"),
             "duration_s": st.column_config.NumberColumn("Seconds", format="%.1f", width="small"),
             "size": st.column_config.TextColumn("Size", width="small"),
-            "scanned_at": st.column_config.TextColumn("Scanned", width="small"),
+            "scanned_at": st.column_config.TextColumn("Scanned", width="medium"),
             "error": st.column_config.TextColumn("Note"),
             "folder": st.column_config.TextColumn("Folder"),
             "result": st.column_config.NumberColumn("No.", width="small"),

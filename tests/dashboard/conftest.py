@@ -460,19 +460,24 @@ def signed_clip(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def made_from(demo_folder: Path, signed_clip: Path) -> Path:
-    """A clip whose manifest names the signed clip as what it was made from, with a picture of each."""
+def made_from(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A made clip and the made clip that its manifest names as its driver, with a picture of each."""
     from facewitness.generator.label import Label
     from facewitness.generator.publishing import publish
     from facewitness.media import read_frames
     from facewitness.provenance import Ingredient
 
+    folder = tmp_path_factory.mktemp("made")
     label = Label(method="reenactment", target_id="a", driver_id="b", rights="sample footage")
-    out = signed_clip.with_name("made.mp4")
-    frames = (f.image for f in read_frames(demo_folder / "target.mp4"))
-    driver = Ingredient(path=signed_clip, title="the driver", relationship="inputTo")
-    publish(frames, out, frame_rate=Fraction(FPS), label=label, ingredients=(driver,))
-    return out
+
+    def make(role: str, name: str, *ingredients: Ingredient) -> Path:
+        frames = (f.image for f in read_frames(demo_folder / f"{role}.mp4"))
+        return publish(
+            frames, folder / name, frame_rate=Fraction(FPS), label=label, ingredients=ingredients
+        ).path  # fmt: skip
+
+    parent = make("driver", "parent.mp4")
+    return make("target", "made.mp4", Ingredient(path=parent, title="the driver", relationship="inputTo")), parent
 
 
 @pytest.fixture(scope="session")
