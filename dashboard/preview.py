@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from facewitness.errors import UsageError
 from facewitness.generator.actor import Actor
 from facewitness.generator.bank import FullFrames
-from facewitness.generator.editing import EDITS, Edit, Keys, apply_edits, values_over
+from facewitness.generator.editing import EDITS, Edit, Keys, apply_edits, value_at
 from facewitness.generator.performance import Performance
 
 WIDTH_PX = 480
@@ -118,8 +118,8 @@ class Preview:
         told: dict[str, Any] = {"after": after, "notes": notes}
         if question.get("before"):
             told["before"] = self.picture(at, {})[0]
-        now = np.array([self.times_s[self._index(at)]])
-        told["values"] = {n: float(values_over(k, now)[0]) for n, k in settings.items() if not isinstance(k, float)}
+        now = float(self.times_s[self._index(at)])
+        told["values"] = {n: value_at(k, now) for n, k in settings.items() if not isinstance(k, float)}
         return told | {"ms": round(1000 * (time.perf_counter() - start), 1)}
 
     def _index(self, at_s: float) -> int:

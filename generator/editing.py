@@ -164,7 +164,7 @@ def apply_edits(performance: Performance, settings: Mapping[str, Keys]) -> tuple
         edit = _by_name().get(name)
         if edit is None:
             raise UsageError(f"there is no edit {name!r}; `facewitness edit --list` shows what there is.")
-        value = values_over(keys, times)
+        value = _values(keys, times)
         limited = np.clip(value, edit.low, edit.high)
         if np.any(limited != value):
             notes.append(f"{name} was limited to {edit.low:g} to {edit.high:g} {edit.unit}.")
@@ -179,8 +179,7 @@ def apply_edits(performance: Performance, settings: Mapping[str, Keys]) -> tuple
     return performance, notes
 
 
-def values_over(keys: Keys, times: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(T,) what keys come to at ``times`` (T,) in seconds: the one value, or a smooth way from key to key."""
+def _values(keys: Keys, times: NDArray[np.float64]) -> NDArray[np.float32]:
     if isinstance(keys, int | float):
         return np.full(len(times), keys, np.float32)
     at, values = np.array(keys, np.float64).T
@@ -239,3 +238,8 @@ def _largest(keys: Keys) -> float:
     if isinstance(keys, int | float):
         return float(keys)
     return float(max((v for _, v in keys), key=abs))
+
+
+def value_at(keys: Keys, at_s: float) -> float:
+    """What ``keys`` come to at a second of the clip."""
+    return float(_values(keys, np.array([at_s]))[0])
