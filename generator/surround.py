@@ -18,6 +18,9 @@ RIDGE = 0.1
 FLOW_PX = 12.0
 """A larger miss (at a face 100 px wide it would be a seventh of it) is a mistake of the flow."""
 ROUNDS = 2
+BACKGROUND_FRAMES, LEAST_BACKGROUND = 40, 0.01
+MOVED_LEVELS, MOVED_SHARE = 8.0, 0.25
+"""A background moves where more than this share of it varies by more than so many grey levels."""
 
 
 def learn_follow(
@@ -40,6 +43,26 @@ def learn_follow(
         moved = (of_head[chosen[:, 1]] - of_head[chosen[:, 0]]) / spread
         follow = follow + _regressed(moved, missed) / spread.astype(np.float32)
     return follow
+
+
+def background_moves(frames: NDArray[np.uint8], shapes: Shapes) -> bool:
+    """Whether what is seen beside and above the head changes through the footage, by more than light and noise do.
+
+    ``frames`` (N, S, S, 3) RGB with their ``shapes``. Looks only where no frame shows the head; False where there is
+    no such place.
+    """
+    size, some = frames.shape[1], np.unique(np.linspace(0, len(frames) - 1, BACKGROUND_FRAMES).astype(int))
+    around = shells(shapes[some], surround_of(shapes))[:, lm.POINTS : lm.POINTS + 2 * len(lm.FACE_OVAL), :2]
+    behind = np.zeros((size, size), bool)
+    behind[: max(int(np.median(shapes.mesh[:, lm.CHIN, 1])), 0)] = True  # below the chin there are shoulders
+    for hull in around:
+        head = cv2.fillConvexPoly(np.zeros((size, size), np.uint8), cv2.convexHull(hull.astype(np.int32)), 1)
+        behind &= head == 0
+    if behind.sum() < LEAST_BACKGROUND * size * size:
+        return False
+    seen = np.stack([cv2.GaussianBlur(frames[k], (0, 0), 1.5)[behind] for k in some]).astype(np.float32)
+    seen -= np.median(seen, axis=1, keepdims=True)  # the whole picture growing lighter is no movement
+    return bool((seen.std(0).max(-1) > MOVED_LEVELS).mean() > MOVED_SHARE)
 
 
 def _missed(frames: NDArray[np.uint8], around: NDArray[np.float32], source: int, target: int) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from facewitness.generator.evaluate import choose_finish, held_out_figures, prev
 from facewitness.generator.footage import Footage, prepare
 from facewitness.generator.inference import as_function
 from facewitness.generator.network import NetworkSpec, started
-from facewitness.generator.surround import learn_follow
+from facewitness.generator.surround import background_moves, learn_follow
 from facewitness.generator.trainer import Material, Trained, Trainer, TrainSettings, make_material, pick_device
 from facewitness.progress import Bar
 
@@ -33,6 +33,10 @@ MATERIAL_SHARE = 0.3
 """Most of the time that goes into making pictures to train on."""
 CLOSING_SHARE, LEAST_CLOSING_S = 0.07, 4.0
 """Kept for judging and writing at the end: this share of all the time, and at least so many seconds."""
+MOVING_BACKGROUND = (
+    "the background moves; behind the head it is shown as in whichever moment of the footage is used and may jump: "
+    "footage before a still background is better."
+)
 LEAST_TRAINING_S = 2.0
 FOLLOW_PAIRS = 60
 """Pairs of frames per minute from which hair and neck are learnt, up to 240."""
@@ -74,6 +78,7 @@ def train_actor(
         follow = learn_follow(
             squares[:holdout_from], footage.shapes[:holdout_from], pairs=min(int(FOLLOW_PAIRS * minutes), 240), rng=rng
         )
+        moving = [MOVING_BACKGROUND] if background_moves(squares, footage.shapes) else []
         bar.advance(min(time.monotonic() - start, budget), note="footage ready")
         left = budget - (time.monotonic() - start) - closing
         rate = float(footage.info.frame_rate) or 25.0
@@ -91,7 +96,7 @@ def train_actor(
         "frames": len(squares), "size": footage.square.size, "square": asdict(footage.square),
         "frame": {"width": footage.info.width, "height": footage.info.height, "rate": str(footage.info.frame_rate)},
         "seed": seed, "preset": preset, "minutes": minutes, "device": where, "holdout_from": holdout_from,
-        "network": spec, "poses": poses_seen(footage), "notes": [*footage.notes, *card.pop("notes")], **card,
+        "network": spec, "poses": poses_seen(footage), "notes": [*footage.notes, *moving, *card.pop("notes")], **card,
         "seconds": time.monotonic() - start,
     }  # fmt: skip
     files = [f for f in FILES.values() if (out / f).is_file()]

@@ -6,7 +6,7 @@ import pytest
 
 from facewitness.faces import landmarks as lm
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.surround import learn_follow
+from facewitness.generator.surround import background_moves, learn_follow
 from facewitness.generator.warp import grid, pull, shells, surround_of, usual_follow, warp_map
 
 SIZE = 192
@@ -57,3 +57,14 @@ def test_hair_that_does_not_go_with_the_head_is_learnt_from_the_footage(shape):
         return float(np.abs(moved - real).mean())
 
     assert missed(learnt) < 0.5 * missed(usual_follow())
+
+
+def test_a_background_that_moves_is_told_from_light_that_changes(shape):
+    rng = np.random.default_rng(5)
+    scene = cv2.GaussianBlur(rng.uniform(0, 255, (SIZE, 3 * SIZE, 3)).astype(np.float32), (0, 0), 6.0) * 4 - 384
+    still = [np.clip(scene[:, :SIZE] + 10 * np.sin(k), 0, 255).astype(np.uint8) for k in range(20)]
+    moving = [np.clip(scene[:, 8 * k : 8 * k + SIZE], 0, 255).astype(np.uint8) for k in range(20)]
+    one = shape()
+    shapes = Shapes(mesh=np.repeat(one.mesh, 20, 0), irises=np.repeat(one.irises, 20, 0))
+    assert not background_moves(np.stack(still), shapes)
+    assert background_moves(np.stack(moving), shapes)
