@@ -17,6 +17,8 @@ REACH_CM = {"mouth": (0.2, 1.7), "right_eye": (0.25, 0.9), "left_eye": (0.25, 0.
 """Distance from lips or lids at which a region begins to give way to the canvas, and at which it is gone."""
 
 
+STRETCH, DARK = 1.15, 0.8
+"""The inside of a mouth may be drawn out by so much; the gap beyond is darkened by this share."""
 IRIS_DEAD, IRIS_MOST = 0.02, 0.3
 """In widths of the eye: a smaller misplacement of the iris is noise and left alone; more than so much is never
 mended."""
@@ -111,7 +113,11 @@ class Composer:
                 where = here + drawn[..., 1 + 2 * k : 3 + 2 * k]
                 if side is not None:
                     where = where + _iris_shift(here, where, target, irises[side], self.shapes.irises[i, side], side)
-                pictures.append(pull(self.frames[i], where).astype(np.float32))
+                    pictures.append(pull(self.frames[i], where).astype(np.float32))
+                    continue
+                held, shade = _held_teeth(local, self.shells[i, : lm.POINTS, :2], y1 - y0, x1 - x0)
+                picture = pull(self.frames[i], where + held).astype(np.float32)
+                pictures.append(picture * shade[..., None])
             picture = pictures[0] if len(pictures) == 1 else pictures[0] + mix * (pictures[1] - pictures[0])
             out[region] = (int(x0), int(y0), int(x1), int(y1)), drawn[..., 0], picture
         return out
@@ -150,6 +156,41 @@ def _iris_shift(
     wanted = min(max(size - IRIS_DEAD * length, 0.0), IRIS_MOST * length)
     shift = shift * (wanted / max(size, 1e-6))
     return np.asarray((horizontal * vertical)[..., None] * shift, np.float32)
+
+
+def _held_teeth(
+    target: NDArray[np.float32], source: NDArray[np.float32], height: int, width: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(h, w, 2) correction of a warp inside a mouth that opens further than its source, and (h, w) shade there, 0..1.
+
+    Teeth are not elastic: what the source shows stays at its size, its upper half with the upper lip, its lower half
+    with the lower one; the gap that opens between them is dark. ``target`` (468, 3) and ``source`` (468, 2) pixels.
+    """
+    upper, lower = list(lm.LIPS_INNER_UPPER), list(lm.LIPS_INNER_LOWER)
+    wide, had = target[lower, :2] - target[upper, :2], source[lower] - source[upper]
+    tall = np.linalg.norm(wide, axis=1)
+    grown = tall / np.maximum(STRETCH * np.linalg.norm(had, axis=1), 0.25)
+    if grown[1:-1].max() <= 1 or tall.max() < 2:
+        return np.zeros((height, width, 2), np.float32), np.ones((height, width), np.float32)
+    values = np.zeros((lm.POINTS, 5), np.float32)
+    for points, down in ((upper, 0.0), (lower, 1.0)):
+        values[points] = np.column_stack([np.full(len(points), down), np.maximum(grown, 1), had, tall])
+    values[[upper[0], upper[-1]], 0] = 0.5
+    inside = rasterise(target, _mouth_triangles(), height, width)
+    drawn = interpolate(inside, _mouth_triangles(), values)
+    down, growth, gap, px = drawn[..., 0], np.maximum(drawn[..., 1], 1), drawn[..., 2:4], drawn[..., 4]
+    edge = np.minimum(down, 1 - down)
+    kept = np.minimum(growth * edge, 0.5)
+    fraction = np.where(down < 0.5, kept, 1 - kept)
+    deep = np.clip((edge - 0.5 / growth) * px / (0.04 * width), 0, 1) * inside.covered
+    held = (fraction - down)[..., None] * gap * inside.covered[..., None]
+    return np.asarray(held, np.float32), np.asarray(1 - DARK * cv2.GaussianBlur(deep, (0, 0), 1.0), np.float32)
+
+
+@cache
+def _mouth_triangles() -> NDArray[np.int32]:
+    """(n, 3) the triangles that span the mouth's opening."""
+    return lm.triangles()[np.isin(lm.triangles(), lm.INNER_LIPS).all(1)]
 
 
 def _light_gap(

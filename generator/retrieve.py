@@ -23,6 +23,8 @@ FADE = {"canvas": 5, "mouth": 2, "right_eye": 2, "left_eye": 2}
 """Frames a jump is faded over, before and after it."""
 LIDS_WEIGHT = 20.0
 """Millimetres that a wholly closed eye is away from an open one, in the cost of an eye."""
+GAP_WEIGHT = 0.5
+"""Weight of the gap between the lips beside their outline."""
 GAZE_WEIGHT = 20.0
 """Millimetres that a radian of gaze counts for."""
 LEAST_MIX = 0.05
@@ -55,7 +57,7 @@ def features(shapes: Shapes, region: str, *, like: Shapes | None = None) -> NDAr
         flat[0] = flat[0] * 0.05
     if region == "mouth":
         lips = shapes.local[:, _MOUTH] * (10 / np.sqrt(len(_MOUTH))) * [1, 1, 0.3]
-        gap = shapes.mouth[:, None] * 10 * 0.5
+        gap = shapes.mouth[:, None] * 10 * GAP_WEIGHT
         flat += [lips.reshape(len(shapes), -1) * 0.5, gap]
     elif region != "canvas":
         flat += _eye(shapes, REGIONS.index(region) - 2)
