@@ -17,7 +17,7 @@ from facewitness.faces import landmarks as lm
 from facewitness.generator.shapes import Shapes
 
 REGIONS = ("canvas", "mouth", "right_eye", "left_eye")
-JUMP = {"canvas": 1.2, "mouth": 0.05, "right_eye": 5.0, "left_eye": 5.0}
+JUMP = {"canvas": 1.2, "mouth": 0.05, "right_eye": 3.0, "left_eye": 3.0}
 """Price of a jump, in the units of each region's cost (squared distances of ``features``)."""
 FADE = {"canvas": 5, "mouth": 2, "right_eye": 2, "left_eye": 2}
 """Frames a jump is faded over, before and after it."""
