@@ -36,6 +36,8 @@ from facewitness.generator.reconstruct.solve import (
 MIN_FRAMES = 3
 IDENTITY_FRAMES = 600
 POSE_POINTS = 110
+SHAPE_ROUNDS, FRONTAL_DEG = 5, 35.0
+"""Turns of shape and pose, and how far a head may turn (one standard deviation) and still tell the neutral shape."""
 SMOOTH_FRAMES = 1.0
 TURN_STEP_RAD, SHIFT_STEP_CM, MODE_STEP, LID_STEP, GAZE_STEP_RAD = 0.02, 0.25, 0.5, 0.12, 0.06
 """What counts as movement rather than noise between neighbouring frames."""
@@ -103,14 +105,14 @@ def _neutral(seen: FaceTrack, camera: Camera) -> NDArray[np.float64]:
     mesh = seen.mesh[usable_frames(seen, IDENTITY_FRAMES)].astype(np.float64)
     shape = template()
     pose = first_pose(mesh, shape, camera)
-    for _ in range(2):
+    for turn in range(SHAPE_ROUNDS):
+        if turn:
+            pose = _pose(mesh, shape, camera, pose)
         head = in_head_frame(_deepened(mesh, shape, pose, camera), pose, camera)
         turned = np.abs(angles_deg(pose.vectors)[:, :2])
-        shape = neutral_shape(head, np.exp(-0.5 * (turned / [18, 18]) ** 2).prod(1) + 1e-3)
-        pose = _pose(mesh, shape, camera, pose)
-    head = in_head_frame(_deepened(mesh, shape, pose, camera), pose, camera)
-    turned = np.abs(angles_deg(pose.vectors)[:, :2])
-    return neutral_shape(head, np.exp(-0.5 * (turned / [18, 18]) ** 2).prod(1) + 1e-3)
+        frontal = np.exp(-0.5 * (turned / FRONTAL_DEG) ** 2).prod(1)
+        shape = neutral_shape(head, frontal + 1e-3, pose.rotation)
+    return shape
 
 
 def _pose(mesh: NDArray, shape: NDArray, camera: Camera, start: Pose, rounds: int = 3) -> Pose:

@@ -13,6 +13,9 @@ FOCAL_OVER_SIDE = 1.5
 """Focal length over the longer side of the picture: a 36 degree view, typical of talking-head footage."""
 CLOSED_MOUTH_PERCENTILE = 12
 EYE_CENTRE_Z = 0.95
+PARALLAX_WEIGHT = 0.2
+"""Weight of the network's depth against its x and y in the neutral shape: with less, rendered heads are turned more
+exactly, but small modes of expression are told apart less well where depth is good."""
 
 
 def assumed_camera(track: FaceTrack) -> Camera:
@@ -26,8 +29,11 @@ def usable_frames(track: FaceTrack, limit: int) -> NDArray[np.int64]:
     return at if len(at) <= limit else at[np.linspace(0, len(at) - 1, limit).astype(int)]
 
 
-def neutral_shape(head: NDArray, weights: NDArray) -> NDArray[np.float64]:
+def neutral_shape(head: NDArray, weights: NDArray, rotation: NDArray | None = None) -> NDArray[np.float64]:
     """The person's neutral face (468, 3) in centimetres from meshes in the head frame (T, 468, 3).
+
+    ``rotation`` (T, 3, 3), head to camera, says along which line each frame saw it: what a frame guesses along
+    that line counts little beside what others see from another side. Where None every direction counts alike.
 
     Not the first frame and not the mean: frames count by how nearly the mouth is as closed as this clip knows it and
     the
@@ -45,8 +51,12 @@ def neutral_shape(head: NDArray, weights: NDArray) -> NDArray[np.float64]:
         off = (feature - np.median(feature)) / max(float(np.std(feature)), 0.02)
         near = near * np.exp(-0.5 * (off / 1.2) ** 2)
     near = near * weights + 1e-6
-    shape = np.average(head, axis=0, weights=near)
-    return placed(shape)
+    if rotation is None:
+        return placed(np.average(head, axis=0, weights=near))
+    look = np.diag([1.0, 1.0, PARALLAX_WEIGHT**2])
+    metric = np.swapaxes(rotation, 1, 2) @ look @ rotation * near[:, None, None]
+    seen = np.einsum("txy,tny->nx", metric, head, optimize=True)
+    return placed(np.linalg.solve(metric.sum(0), seen.T).T)
 
 
 def template() -> NDArray[np.float64]:
