@@ -43,7 +43,12 @@ def choose_actor() -> Path | None:
     places = (shell.results_folder(), Path("out"))
     found = sorted({p.parent for place in places for pattern in patterns for p in place.glob(pattern)})
     other = "another folder …"
-    chosen = st.selectbox("Actor", [*map(str, found), other], key="actor") if found else other
+    home = shell.results_folder()
+
+    def named(path: str) -> str:
+        return str(Path(path).relative_to(home)) if Path(path).is_relative_to(home) else path
+
+    chosen = st.selectbox("Actor", [*map(str, found), other], format_func=named, key="actor") if found else other
     if chosen != other:
         return Path(chosen)
     typed = st.text_input("Folder of the actor", placeholder="what `facewitness actor train` made", key="actor-folder")

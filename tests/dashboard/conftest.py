@@ -325,6 +325,7 @@ class Visit:
 
     def upload(self, path: Path) -> None:
         """Choose a file in the page's first uploader and wait, as a person does, until it has arrived."""
+        self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
         uploader = self.page.locator("input[type=file] >> nth=0")
         with self.page.expect_response(lambda r: "upload_file" in r.url and r.request.method == "PUT"):
             uploader.set_input_files(str(path))
