@@ -66,7 +66,7 @@ def _move(page, slider, i: int) -> dict[str, float]:
     slider.evaluate(
         """(s, part) => { s.value = +s.min + part * (s.max - s.min);
              s.dispatchEvent(new Event('input', { bubbles: true })); }""",
-        (0.55 + 0.3 * (i % 7) / 7),
+        0.3 + 0.1 * (i % 7),
     )
     page.wait_for_function(
         """(was) => [...document.querySelectorAll('*')].some((e) => e.shadowRoot?.querySelector('.ed')

@@ -45,7 +45,10 @@ def _edited(page) -> None:
     page.get_by_role("slider", name="Close left eye").evaluate(
         "(s) => { s.value = 1; s.dispatchEvent(new Event('input', { bubbles: true })); }"
     )
-    page.wait_for_timeout(1500)
+    page.wait_for_function(
+        """() => [...document.querySelectorAll('*')]
+             .some((e) => e.shadowRoot?.querySelector('.ed')?.dataset.shown.includes('close_left_eye'))"""
+    )
 
 
 def _compared(page) -> None:
@@ -153,6 +156,7 @@ def shoot(page, url: str, out: Path, at_s: float, do: Callable | None = None) ->
     if do is not None:
         do(page)
         page.wait_for_timeout(1500)
+        page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
     height = page.evaluate("document.querySelector('.stMain').scrollHeight")
     page.set_viewport_size({"width": WIDTH, "height": min(height + 10, TALLEST)})
     page.wait_for_timeout(2000)
