@@ -3,7 +3,7 @@ mixture."""
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -16,8 +16,10 @@ from facewitness.generator.actor import FILES, Actor
 from facewitness.generator.label import Label
 from facewitness.generator.performance import Performance
 from facewitness.generator.publishing import Made, publish
+from facewitness.generator.recombine import GAZE_LIMIT_RAD
 from facewitness.generator.reenactment import driver_performance, render, within_reach
 from facewitness.generator.shape import SHAPES, reshaped
+from facewitness.generator.synthesis import Synthesiser
 from facewitness.progress import track as progress_bar
 
 Keys = float | Sequence[tuple[float, float]]
@@ -31,12 +33,22 @@ class Edit:
     """One thing that can be changed; zero changes nothing."""
 
     name: str
+    group: str
+    """Of ``GROUPS``: where it is listed."""
     unit: str
     low: float
     high: float
     meaning: str
     change: Change | None = None
     """None for an edit of the face's shape, which is constant."""
+
+
+GROUPS = ("Eyes", "Head", "Expression", "Face shape", "Hair")
+PANE = 0.5
+"""A point that is looked at lies on a pane of glass between person and camera, this share of the way from the camera:
+the face's own place in the picture is then the camera itself."""
+GAZE_BEYOND_DEG = 25.0
+"""The eyes may turn this much further than the footage shows: the iris is moved, and the sclera drawn along."""
 
 
 def _lids(*sides: int) -> Change:
@@ -78,6 +90,42 @@ def _shift(axis: int) -> Change:
     return change
 
 
+def looking_at(p: Performance, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(T, 2, 2) yaw and pitch of each eye, head frame, radians, that look at ``points`` (T, 2) of the picture.
+
+    ``points`` are percent of the picture's width and height from its middle, right and down positive; see ``PANE`` for
+    how far away they lie. Each eye is aimed by itself, so near points make the eyes converge.
+    """
+    from facewitness.generator.reconstruct.rotation import to_matrix
+
+    pane = p.translation[:, 2] * PANE
+    xy = points / 100 * [p.camera.width, p.camera.height] / p.camera.focal_px
+    at = np.column_stack([xy * pane[:, None], pane])
+    local = np.einsum("tij,ti->tj", to_matrix(p.rotation), at - p.translation)
+    ahead = local[:, None] - p.identity.eyeballs[None, :, :3]
+    yaw = np.arctan2(ahead[..., 0], -ahead[..., 2])
+    pitch = np.arctan2(ahead[..., 1], np.hypot(ahead[..., 0], ahead[..., 2]))
+    return np.stack([yaw, pitch], -1).astype(np.float32)
+
+
+LOOK = ("look_at", "look_x", "look_y")
+
+
+def _look(p: Performance, values: Mapping[str, NDArray[np.float32]]) -> Performance:
+    """The gaze drawn towards a point, as far as ``look_at`` says."""
+    share = values["look_at"]
+    middle = np.zeros_like(share)
+    aimed = looking_at(p, np.stack([values.get("look_x", middle), values.get("look_y", middle)], 1))
+    gaze = p.gaze + share[:, None, None] * (aimed - p.gaze)
+    return dataclasses.replace(p, gaze=gaze.astype(np.float32))
+
+
+def _alone(p: Performance, value: NDArray[np.float32]) -> Performance:
+    """Nothing of the motion: the edit acts together with another, or on the picture."""
+    del value
+    return p
+
+
 def _strength(p: Performance, value: NDArray[np.float32]) -> Performance:
     rest = np.median(p.expression, axis=0)
     return dataclasses.replace(p, expression=(rest + (1 + value[:, None]) * (p.expression - rest)).astype(np.float32))
@@ -112,23 +160,39 @@ _EXPRESSIONS = {
 }
 
 EDITS: tuple[Edit, ...] = (
-    Edit(name="close_right_eye", unit="closure", low=0, high=1, meaning="the right eye closes", change=_lids(0)),
-    Edit(name="close_left_eye", unit="closure", low=0, high=1, meaning="the left eye closes", change=_lids(1)),
-    Edit(name="close_eyes", unit="closure", low=0, high=1, meaning="both eyes close", change=_lids(0, 1)),
-    Edit(name="gaze_yaw", unit="degrees", low=-25, high=25, meaning="eyes to the right", change=_gaze(0)),
-    Edit(name="gaze_pitch", unit="degrees", low=-20, high=20, meaning="eyes down", change=_gaze(1)),
-    Edit(name="head_yaw", unit="degrees", low=-25, high=25, meaning="head turned to the right", change=_turn(0)),
-    Edit(name="head_pitch", unit="degrees", low=-20, high=20, meaning="head nodded down", change=_turn(1)),
-    Edit(name="head_roll", unit="degrees", low=-20, high=20, meaning="head tilted clockwise", change=_turn(2)),
-    Edit(name="head_x", unit="cm", low=-4, high=4, meaning="head moved to the picture's right", change=_shift(0)),
-    Edit(name="head_y", unit="cm", low=-4, high=4, meaning="head moved down", change=_shift(1)),
-    Edit(name="expression", unit="times", low=-1, high=1, meaning="-1: none, 0: as it is, 1: twice as strong",
-         change=_strength),
-    *(Edit(name=name, unit="strength", low=-1.5, high=1.5, meaning=meaning, change=_express(name))
+    Edit(name="expression", group="Expression", unit="times", low=-1, high=1,
+         meaning="-1: none, 0: as it is, 1: twice as strong", change=_strength),
+    *(Edit(name=name, group="Expression", unit="strength", low=-1.5, high=1.5, meaning=meaning, change=_express(name))
       for name, meaning in _EXPRESSIONS.items()),
-    *(Edit(name=name, unit="percent", low=-30, high=30, meaning=meaning) for name, meaning in SHAPES.items()),
+    Edit(name="close_right_eye", group="Eyes", unit="closure", low=0, high=1, meaning="the right eye closes",
+         change=_lids(0)),
+    Edit(name="close_left_eye", group="Eyes", unit="closure", low=0, high=1, meaning="the left eye closes",
+         change=_lids(1)),
+    Edit(name="close_eyes", group="Eyes", unit="closure", low=0, high=1, meaning="both eyes close",
+         change=_lids(0, 1)),
+    Edit(name="head_yaw", group="Head", unit="degrees", low=-25, high=25, meaning="head turned to the right",
+         change=_turn(0)),
+    Edit(name="head_pitch", group="Head", unit="degrees", low=-20, high=20, meaning="head nodded down",
+         change=_turn(1)),
+    Edit(name="head_roll", group="Head", unit="degrees", low=-20, high=20, meaning="head tilted clockwise",
+         change=_turn(2)),
+    Edit(name="head_x", group="Head", unit="cm", low=-4, high=4, meaning="head moved to the picture's right",
+         change=_shift(0)),
+    Edit(name="head_y", group="Head", unit="cm", low=-4, high=4, meaning="head moved down", change=_shift(1)),
+    Edit(name="look_at", group="Eyes", unit="share", low=0, high=1, change=_alone,
+         meaning="gaze drawn to the point look_x, look_y"),
+    Edit(name="look_x", group="Eyes", unit="percent", low=-100, high=100, change=_alone,
+         meaning="that point, of the width from the picture's middle to the right"),
+    Edit(name="look_y", group="Eyes", unit="percent", low=-100, high=100, change=_alone,
+         meaning="that point, of the height from the picture's middle down"),
+    Edit(name="gaze_yaw", group="Eyes", unit="degrees", low=-25, high=25, meaning="eyes to the right", change=_gaze(0)),
+    Edit(name="gaze_pitch", group="Eyes", unit="degrees", low=-20, high=20, meaning="eyes down", change=_gaze(1)),
+    *(Edit(name=name, group="Face shape", unit="percent", low=-30, high=30, meaning=meaning)
+      for name, meaning in SHAPES.items()),
 )  # fmt: skip
-"""Everything that can be edited; left and right of eyes and mouth are the person's, those of moves the picture's."""
+"""Everything that can be edited, in the order in which it is done whatever the order it is asked in: the face, the head
+it sits on, then where that head looks. Left and right of eyes and mouth are the person's, those of moves the
+picture's."""
 
 
 @cache
@@ -152,31 +216,71 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Keys]:
     return out
 
 
-def apply_edits(performance: Performance, settings: Mapping[str, Keys]) -> tuple[Performance, list[str]]:
+def apply_edits(
+    performance: Performance, settings: Mapping[str, Keys], *, actor: Actor | None = None
+) -> tuple[Performance, list[str]]:
     """The changed performance (shape edits change its identity), and a sentence for each value that was limited.
 
+    Values are limited to their edit's range and, with ``actor``, head and eyes to little more than its footage shows.
     Raises UsageError for an unknown edit, or a shape edit that is keyed over time.
     """
-    notes: list[str] = []
-    shape: dict[str, float] = {}
-    times = performance.times_s - performance.times_s[0]
-    for name, keys in settings.items():
-        edit = _by_name().get(name)
-        if edit is None:
+    for name in settings:
+        if name not in _by_name():
             raise UsageError(f"there is no edit {name!r}; `facewitness edit --list` shows what there is.")
-        value = _values(keys, times)
-        limited = np.clip(value, edit.low, edit.high)
-        if np.any(limited != value):
+    notes: list[str] = []
+    times = performance.times_s - performance.times_s[0]
+    values: dict[str, NDArray[np.float32]] = {}
+    for name in (e.name for e in EDITS if e.name in settings):
+        edit = _by_name()[name]
+        asked = _values(settings[name], times)
+        values[name] = np.clip(asked, edit.low, edit.high)
+        if np.any(values[name] != asked):
             notes.append(f"{name} was limited to {edit.low:g} to {edit.high:g} {edit.unit}.")
-        if edit.change is not None:
-            performance = edit.change(performance, limited)
-        elif np.ptp(limited) > 1e-6:
+        if edit.change is None and np.ptp(values[name]) > 1e-6:
             raise UsageError(f"{name} is the face's shape and stays the same over a clip; give one value.")
-        else:
-            shape[name] = float(limited[0]) / 100
+    shape = {n: float(v[0]) / 100 for n, v in values.items() if _by_name()[n].change is None}
     if shape:
         performance = dataclasses.replace(performance, identity=reshaped(performance.identity, shape))
+    eyes_from = [e.name for e in EDITS].index("look_at")
+    late = {e.name for e in EDITS[eyes_from:]}
+    performance = _changed(performance, {n: v for n, v in values.items() if n not in late})
+    if actor is not None:
+        performance, more = within_reach(performance, actor)
+        notes += more
+    if "look_at" in values:
+        performance = _look(performance, values)
+    elif set(LOOK) & set(values):
+        notes.append("look_x and look_y do nothing without look_at.")
+    performance = _changed(performance, {n: v for n, v in values.items() if n in late})
+    if {"look_at", "gaze_yaw", "gaze_pitch"} & set(values):
+        performance, more = _eyes_within_reach(performance, actor)
+        notes += more
     return performance, notes
+
+
+def _changed(performance: Performance, values: Mapping[str, NDArray[np.float32]]) -> Performance:
+    for name, value in values.items():
+        change = _by_name()[name].change
+        if change is not None:
+            performance = change(performance, value)
+    return performance
+
+
+def _eyes_within_reach(performance: Performance, actor: Actor | None) -> tuple[Performance, list[str]]:
+    """Limit gaze to what eyes can do and, with an actor, to ``GAZE_BEYOND_DEG`` more than its footage shows."""
+    gaze, notes = np.clip(performance.gaze, -GAZE_LIMIT_RAD, GAZE_LIMIT_RAD), []
+    for axis, name in enumerate(("yaw", "pitch")) if actor is not None else ():
+        assert actor is not None
+        low, high = np.percentile(actor.performance.gaze[..., axis], [1, 99])
+        beyond = np.radians(GAZE_BEYOND_DEG)
+        gaze[..., axis] = np.clip(gaze[..., axis], low - beyond, high + beyond)
+        share = float((np.abs(gaze - performance.gaze)[..., axis].max(1) > np.radians(1.0)).mean())
+        if share > 0:
+            notes.append(
+                f"gaze {name} was limited in {share:.0%} of the frames: the footage shows {np.degrees(low):.0f} to "
+                f"{np.degrees(high):.0f} degrees, up to {GAZE_BEYOND_DEG:.0f} more can be shown."
+            )
+    return dataclasses.replace(performance, gaze=gaze.astype(np.float32)), notes
 
 
 def _values(keys: Keys, times: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -189,6 +293,25 @@ def _values(keys: Keys, times: NDArray[np.float64]) -> NDArray[np.float32]:
     share = np.clip((times - at[right - 1]) / np.maximum(at[right] - at[right - 1], 1e-9), 0, 1)
     share = share * share * (3 - 2 * share)
     return (values[right - 1] + share * (values[right] - values[right - 1])).astype(np.float32)
+
+
+def edited_frames(
+    actor: Actor, own: Performance, settings: Mapping[str, Keys], *, engine: str = "openvino", device: str = "auto",
+    maker: Synthesiser | None = None,
+) -> tuple[Iterator[NDArray[np.uint8]], list[str]]:  # fmt: skip
+    """Whole frames, (height, width, 3) RGB uint8, of ``own`` under the edits, and a sentence for each value limited.
+
+    ``own`` is (a part of) the actor's performance; pixels that no edit touches stay the footage's own. ``maker`` is a
+    synthesiser that is ready already. Raises UsageError for unknown edits or keyed shapes.
+    """
+    changed, notes = apply_edits(own, settings, actor=actor)
+    plain = dataclasses.replace(changed, identity=actor.performance.identity)
+    canvas = dataclasses.replace(own, rotation=changed.rotation, translation=changed.translation)
+    frames = render(
+        actor, changed, plan_for=plain, canvas_for=canvas, faithful=True, engine=engine, device=device,
+        synthesiser=maker,
+    )  # fmt: skip
+    return frames, notes
 
 
 def edit(
@@ -211,27 +334,23 @@ def edit(
         source = performance if isinstance(performance, Path) else source
     if seconds is not None:
         own = cut(own, float(own.times_s[0]), float(own.times_s[0]) + seconds)
-    changed, notes = apply_edits(own, settings)
-    changed, more = within_reach(changed, actor)
-    plain = dataclasses.replace(changed, identity=actor.performance.identity)
-    canvas = dataclasses.replace(own, rotation=changed.rotation, translation=changed.translation)
+    frames, notes = edited_frames(actor, own, settings, engine=engine, device=device)
     label = Label(
         method="edit", target_id=actor.name, driver_id=actor.name, edits={k: _largest(v) for k, v in settings.items()},
         seed=int(actor.card["seed"]), rights=actor.rights, actor_sha256=actor.sha256,
         model_sha256=actor.card["sha256"].get(FILES["weights"], ""),
     )  # fmt: skip
     parent = Ingredient(path=source, title=str(actor.card["source"]["file"]), relationship="parentOf", role="footage")
-    frames = render(actor, changed, plan_for=plain, canvas_for=canvas, faithful=True, engine=engine, device=device)
     if progress:
-        frames = progress_bar(frames, f"making {out.name}", total=len(changed))
+        frames = progress_bar(frames, f"making {out.name}", total=len(own))
     made = publish(
         frames, out, frame_rate=Fraction(actor.card["frame"]["rate"]) or Fraction(25), label=label,
-        pts=changed.pts.tolist(), time_base=changed.time_base, digital_source_type="ai-edited",
+        pts=own.pts.tolist(), time_base=own.time_base, digital_source_type="ai-edited",
         ingredients=(parent,),
         audio_from=performance if isinstance(performance, Path) else None,
         description="edited by facewitness: " + ", ".join(f"{k}={v:g}" for k, v in label.edits.items()),
     )  # fmt: skip
-    return dataclasses.replace(made, notes=tuple(notes + more))
+    return dataclasses.replace(made, notes=tuple(notes))
 
 
 def _largest(keys: Keys) -> float:

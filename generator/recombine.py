@@ -1,4 +1,5 @@
-"""Pure functions on performances: cut, join, resample, and give one person's performance to another (``transfer``)."""
+"""Pure functions on performances: cut, join, resample, ease in and out, and give one person's performance to another
+(``transfer``)."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -16,6 +17,8 @@ from facewitness.generator.resting import resting_expression
 
 TAKE = ("head", "expression", "gaze", "lids", "mouth")
 """What a reenactment may take from its driver; ``mouth`` is the lower half of ``expression``, for dubbing."""
+HOLD = ("head", "expression", "gaze", "lids")
+"""What may stand still as the target rests, where it is not taken from the driver."""
 MODES = ("relative", "absolute")
 GAIN_LIMITS = (0.8, 1.25)
 """However different two people's ranges are, a movement is scaled by no more than this."""
@@ -121,21 +124,27 @@ def transfer(
     target: Performance,
     take: Collection[str] = ("head", "expression", "gaze", "lids"),
     mode: str = "relative",
+    hold: Collection[str] = (),
 ) -> Performance:
     """The target doing what the driver does, for as long as the driver does it.
 
     The result has the target's identity, camera and illumination, and the driver's times and confidence. What is not in
-    ``take`` stays the target's own performance, played forwards and backwards. ``relative`` adds the driver's departure
-    from how the driver rests to how the target rests, within personal ranges; ``absolute`` copies the values.
-    Raises UsageError for an unknown name in ``take`` or ``mode``.
+    ``take`` stays the target's own performance, played forwards and backwards; of that, what is in ``hold`` stands
+    still as the target rests (``hold=("head",)`` is the head still with everything else moving). ``relative`` adds the
+    driver's departure from how the driver rests to how the target rests, within personal ranges; ``absolute`` copies
+    the values. Raises UsageError for an unknown name in ``take``, ``hold`` or ``mode``, and for one in both.
     """
     unknown = sorted(set(take) - set(TAKE))
     if unknown or not take:
         raise UsageError(f"cannot take {', '.join(unknown) or 'nothing'}; choose from {', '.join(TAKE)}.")
+    if wrong := sorted(set(hold) - set(HOLD)):
+        raise UsageError(f"cannot hold {', '.join(wrong)}; choose from {', '.join(HOLD)}.")
+    if both := sorted(set(hold) & set(take)):
+        raise UsageError(f"{', '.join(both)} cannot be taken from the driver and held still at once.")
     if mode not in MODES:
         raise UsageError(f"there is no mode {mode!r}; choose one of {', '.join(MODES)}.")
     relative = mode == "relative"
-    own = last(target, driver.times_s - driver.times_s[0])
+    own = _held(last(target, driver.times_s - driver.times_s[0]), rest(target), hold)
     out = replace(own, time_base=driver.time_base, pts=driver.pts, confidence=driver.confidence)
     if "head" in take:
         rotation, translation = _head(driver, target, relative)
@@ -158,6 +167,37 @@ def rest(performance: Performance) -> dict[str, NDArray[np.float64]]:
     return {
         n: np.median(getattr(p, n)[sure], axis=0) for n in ("rotation", "translation", "expression", "lids", "gaze")
     }
+
+
+def _held(own: Performance, at_rest: dict[str, NDArray[np.float64]], hold: Collection[str]) -> Performance:
+    names = [n for part in hold for n in (("rotation", "translation") if part == "head" else (part,))]
+    still = {n: np.broadcast_to(at_rest[n], getattr(own, n).shape).astype(np.float32) for n in names}
+    return replace(own, **still)  # type: ignore[arg-type]
+
+
+def eased(performance: Performance, at_rest: dict[str, NDArray[np.float64]], seconds: float) -> Performance:
+    """The performance rising out of ``at_rest`` (see ``rest``) in its first ``seconds`` and sinking back in its last.
+
+    A clip shorter than twice ``seconds`` takes half of its length for each. The head turns along the shortest way; the
+    first and last frame are at rest. Raises UsageError for a negative time; zero changes nothing.
+    """
+    if seconds < 0:
+        raise UsageError("the time to ease in and out must not be negative.")
+    times = performance.times_s
+    span = min(seconds, float(times[-1] - times[0]) / 2)
+    if span <= 0:
+        return performance
+    inside = np.minimum(times - times[0], times[-1] - times)
+    share = np.clip(inside / span, 0, 1)
+    share = share * share * (3 - 2 * share)
+    arrays = {}
+    for name in ("translation", "expression", "lids", "gaze"):
+        values = getattr(performance, name)
+        s = share.reshape(-1, *(1,) * (values.ndim - 1))
+        arrays[name] = (at_rest[name] + s * (values - at_rest[name])).astype(np.float32)
+    start = to_matrix(at_rest["rotation"])
+    turn = to_vector(start.T @ to_matrix(performance.rotation)) * share[:, None]
+    return replace(performance, rotation=to_vector(start @ to_matrix(turn)).astype(np.float32), **arrays)
 
 
 def _head(driver: Performance, target: Performance, relative: bool) -> tuple[NDArray, NDArray]:

@@ -37,25 +37,28 @@ LEAST_MOUTH_CM = 0.6
 
 def reenact(
     actor: Actor, driver: Path | Performance, out: Path, *, take: Collection[str] = TAKE, mode: str = "relative",
-    compare: bool = False, driver_rights: str = "", driver_face: int = 0, device: str = "auto",
-    engine: str = "openvino", method: str = "reenactment", progress: bool = True,
+    hold: Collection[str] = (), ease_s: float = 0.0, compare: bool = False, driver_rights: str = "",
+    driver_face: int = 0, device: str = "auto", engine: str = "openvino", method: str = "reenactment",
+    progress: bool = True,
 ) -> Made:  # fmt: skip
     """Make a labelled video of the actor doing what the driver does, with the driver's timing and sound.
 
-    ``take`` names what is taken (``head, expression, gaze, lids, mouth``), the rest keeps the actor's own rhythm.
+    ``take`` names what is taken (``head, expression, gaze, lids, mouth``), the rest keeps the actor's own rhythm, or
+    stands still where ``hold`` names it. With ``ease_s`` the first and last so many seconds lead out of and back into
+    the actor's rest.
     ``mode`` is ``relative`` (departures from rest) or ``absolute``. With ``compare`` a second video,
     ``<out>-compare.mp4``,
     shows driver and result side by side. ``driver_face`` chooses a face where the driver's video shows several.
     Raises UnreadableInputError for a driver without a face, UsageError for an unknown ``take`` or ``mode``.
     """
-    from facewitness.generator.recombine import transfer
+    from facewitness.generator.recombine import eased, rest, transfer
     from facewitness.media import probe
 
     path = driver if isinstance(driver, Path) else None
     performance = (
         driver_performance(driver, face=driver_face, progress=progress) if isinstance(driver, Path) else driver
     )
-    wanted = transfer(performance, actor.performance, take, mode)
+    wanted = eased(transfer(performance, actor.performance, take, mode, hold), rest(actor.performance), ease_s)
     wanted, notes = within_reach(wanted, actor)
     rate = probe(path).frame_rate if path else _rate(performance)
     label = Label(

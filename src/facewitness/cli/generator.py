@@ -20,6 +20,10 @@ def reenact(
         "head,expression,gaze,lids"
     ),
     mode: Annotated[str, typer.Option(help="relative (departures from rest) | absolute.")] = "relative",
+    hold: Annotated[
+        str, typer.Option(help="Of head,expression,gaze,lids: what stands still where it is not taken.")
+    ] = "",
+    ease: Annotated[float, typer.Option(help="Seconds to come out of the actor's rest, and back into it.")] = 0.0,
     compare: Annotated[bool, typer.Option("--compare", help="Also make OUT-compare.mp4, side by side.")] = False,
     driver_rights: Annotated[str, typer.Option(help="Licence or consent of the driver's footage.")] = "",
     driver_face: Annotated[int, typer.Option(help="Which face of the driver's video; 0 is the main one.", min=0)] = 0,
@@ -32,7 +36,7 @@ def reenact(
     from facewitness.generator import reenact as make
 
     made = make(
-        load_actor(actor), driver, out, take=[t.strip() for t in take.split(",") if t.strip()], mode=mode,
+        load_actor(actor), driver, out, take=_names(take), mode=mode, hold=_names(hold), ease_s=ease,
         compare=compare, driver_rights=driver_rights, driver_face=driver_face, engine=engine, device=device,
         progress=not json,
     )  # fmt: skip
@@ -77,6 +81,10 @@ def edit(
         progress=not json,
     )  # fmt: skip
     _show(made, json)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _show(made: "Made", json: bool) -> None:

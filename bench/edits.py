@@ -1,0 +1,317 @@
+"""Every edit, read back by an outside judge: does it change what it names, by how much, and nothing else?
+
+    python -m bench.edits --actor ACTOR/ --driver SPEECH.mp4 --judge "PYTHON bench/blendshapes.py --task FILE" --out DIR
+
+Prints a table of goals and values for each actor and writes ``edits.json``. The judge is any command that is given a
+video and prints one JSON object a line for each frame with a face, as ``bench/blendshapes.py`` says. With ``--sheet``,
+every edit is drawn at three strengths into a contact sheet (``ACTOR-edits-N.jpg``), to be looked at.
+"""
+
+import argparse
+import dataclasses
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facewitness.files import to_json, write_text
+from facewitness.generator import edit, load_actor, reenact
+from facewitness.generator.actor import Actor
+from facewitness.generator.editing import EDITS, edited_frames
+from facewitness.generator.metrics import correlation, psnr
+from facewitness.generator.performance import Performance
+from facewitness.generator.recombine import cut, last
+from facewitness.media import VideoWriter, probe, read_frames
+
+RIGHTS = "footage named on the command line of the benchmark, for measuring on this machine only"
+SETTLE_S = 0.4
+"""The judge smooths over time; its first frames are left out."""
+STILL = 0.1
+"""A channel that an edit must not touch moves by no more than this (mean over the frames)."""
+HEAD_ABOVE, HEAD_BESIDE, HEAD_BELOW = 0.55, 0.35, 0.35
+"""The head and its feathered border: the face's box grown by these shares of its height."""
+PICTURES_A_SHEET = 6
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Track:
+    """What the judge saw in one video, on the frames it found a face in."""
+
+    t: NDArray[np.float64]
+    values: dict[str, NDArray[np.float64]]
+
+    def at(self, name: str, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A channel at given seconds."""
+        return np.interp(times, self.t, self.values[name])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Check:
+    """One figure of the table."""
+
+    edit: str
+    figure: str
+    goal: str
+    value: float
+    good: bool
+
+
+def judge(command: str, video: Path) -> Track:
+    """Run the judge over a video."""
+    done = subprocess.run([*shlex.split(command), str(video)], capture_output=True, text=True, check=False)
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if not rows:
+        raise SystemExit(f"the judge saw no face in {video.name}: {done.stderr.strip()[-300:]}")
+    names = [n for n in rows[0] if n not in ("t", "scores")]
+    values = {n: np.array([r[n] for r in rows]) for n in names}
+    values |= {n: np.array([r["scores"][n] for r in rows]) for n in rows[0]["scores"]}
+    return Track(t=np.array([r["t"] for r in rows]), values=values)
+
+
+class Bench:
+    """One actor's edits, made, judged and compared with the footage."""
+
+    def __init__(self, actor: Actor, command: str, seconds: float, out: Path):
+        self.actor, self.command, self.out = actor, command, out
+        start = float(actor.performance.times_s[0])
+        self.seconds, self.own = seconds, cut(actor.performance, start, start + seconds)
+        self.stored = actor.full_frames()
+        self.real = out / f"{actor.name}-footage.mp4"
+        with VideoWriter(self.real, width=actor.frame_size[0], height=actor.frame_size[1],
+                         frame_rate=Fraction(actor.card["frame"]["rate"]), crf=8) as video:  # fmt: skip
+            for k in range(len(self.own)):
+                video.write(self.stored[k])
+        self.before = judge(command, self.real)
+        self.checks: list[Check] = []
+        self.times = self.before.t[self.before.t >= self.before.t[0] + SETTLE_S]
+
+    def made(self, name: str, settings: Mapping[str, Any]) -> Track:
+        """Make the edit as a user does, and judge it, at the footage's times."""
+        path = self.out / f"{self.actor.name}-{name}.mp4"
+        edit(self.actor, path, settings=settings, seconds=self.seconds, progress=False)
+        seen = judge(self.command, path)
+        return dataclasses.replace(seen, t=seen.t - seen.t[0] + self.before.t[0])
+
+    def add(self, edit: str, figure: str, value: float, goal: str, good: Callable[[float], bool] | None) -> None:
+        """Enter one figure and show it."""
+        check = Check(edit=edit, figure=figure, goal=goal, value=round(value, 3), good=good is None or good(value))
+        self.checks.append(check)
+        print(f"  {'' if check.good else 'MISSED':7}{edit:26}{figure:44}{check.value:9.3f}   {goal}", flush=True)
+
+    def change(self, after: Track, *names: str) -> NDArray[np.float64]:
+        """(T,) mean change of some channels at each frame."""
+        return np.mean([after.at(n, self.times) - self.before.at(n, self.times) for n in names], axis=0)
+
+    def still(self, edit: str, after: Track, what: Mapping[str, tuple[str, ...]]) -> None:
+        """Channels that must not move: the largest mean change over the channels of each kind."""
+        for kind, names in what.items():
+            worst = max(float(np.abs(self.change(after, n)).mean()) for n in names)
+            self.add(edit, f"{kind}: mean change", worst, f"at most {STILL}", lambda v: v <= STILL)
+
+    def run(self, driver: Path | None) -> list[Check]:
+        """Every measurement of issue and manual."""
+        print(f"\n{self.actor.name}, {len(self.own)} frames")
+        self.untouched()
+        self.eyes()
+        self.gaze()
+        self.face()
+        self.head()
+        if driver is not None:
+            self.dubbing(driver)
+        self.stored.close()
+        return self.checks
+
+    def untouched(self) -> None:
+        """No edit at all gives the footage back; a strong one leaves what is outside the head."""
+        frames, _ = edited_frames(self.actor, self.own, {})
+        plain = [psnr(f, self.stored[k]) for k, f in enumerate(frames)]
+        self.add("none", "PSNR everywhere, worst frame, dB", min(plain), "over 40", lambda v: v > 40)
+        made = self.out / f"{self.actor.name}-none.mp4"
+        edit(self.actor, made, settings={}, seconds=self.seconds, progress=False)
+        written = [psnr(f.image, self.stored[k]) for k, f in enumerate(read_frames(made))]
+        self.add("none", "the same in the marked, encoded file", float(np.mean(written)), "(over 40)", lambda v: v > 40)
+        strong = {"smile": 1.0, "close_left_eye": 1.0, "face_width": 20.0, "gaze_yaw": 15.0}
+        for name, settings in (("smile, eye, width, gaze", strong), ("head_yaw 10", {"head_yaw": 10.0})):
+            frames, _ = edited_frames(self.actor, self.own, settings)
+            outside = [psnr(f, self.stored[k], self.outside(k)) for k, f in enumerate(frames)]
+            self.add(name, "PSNR outside the head, mean, dB", float(np.mean(outside)), "over 45", lambda v: v > 45)
+
+    def outside(self, k: int) -> NDArray[np.bool_]:
+        """(H, W) what is neither head nor its feathered border in stored frame ``k``."""
+        square = self.actor.square
+        mesh = self.actor.shapes.mesh[k, :, :2] / square.scale + [square.x, square.y]
+        low, high = mesh.min(0), mesh.max(0)
+        tall = high[1] - low[1]
+        width, height = self.actor.frame_size
+        y, x = np.mgrid[:height, :width]
+        inside = (x > low[0] - HEAD_BESIDE * tall) & (x < high[0] + HEAD_BESIDE * tall)
+        return ~(inside & (y > low[1] - HEAD_ABOVE * tall) & (y < high[1] + HEAD_BELOW * tall))
+
+    def eyes(self) -> None:
+        """Closing one eye closes it, and leaves the other."""
+        for side, other in (("Left", "Right"), ("Right", "Left")):
+            name = f"close_{side.lower()}_eye"
+            after = self.made(name, {name: 1.0})
+            closed = float((after.at(f"eyeBlink{side}", self.times) > 0.6).mean())
+            self.add(f"{name} 1", "frames with its blink channel over .6", closed, "at least .95", lambda v: v >= 0.95)
+            self.still(f"{name} 1", after, {"the other eye's blink channel": (f"eyeBlink{other}",)})
+
+    def gaze(self) -> None:
+        """Gaze turned by degrees is read back as turned by so many."""
+        for name, value in (("gaze_yaw", 15.0), ("gaze_yaw", -15.0), ("gaze_pitch", 10.0), ("gaze_pitch", -10.0)):
+            after = self.made(f"{name}{value:+.0f}", {name: value})
+            open_ = np.maximum(self.before.at("eyeBlinkLeft", self.times), after.at("eyeBlinkLeft", self.times)) < 0.5
+            turned = self.change(after, name)[open_] if open_.sum() > 10 else self.change(after, name)
+            error = abs(float(np.median(turned)) - value)
+            self.add(
+                f"{name} {value:+.0f}", "degrees read back, error of the median", error, "within 5", lambda v: v <= 5
+            )
+
+    def face(self) -> None:
+        """A smile smiles, a jaw opens, brows rise; lids and gaze stay. A wider face is wider."""
+        eyes = {
+            "blink": ("eyeBlinkLeft", "eyeBlinkRight"),
+            "gaze": ("eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight"),
+        }
+        for name, value, channels in (
+            ("smile", 0.5, ("mouthSmileLeft", "mouthSmileRight")), ("jaw_open", 0.5, ("jawOpen",)),
+            ("brow_up", 0.5, ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")),
+        ):  # fmt: skip
+            after = self.made(name, {name: value})
+            moved = float(self.change(after, *channels).mean())
+            self.add(f"{name} +{value}", f"rise of {channels[0]}", moved, "over .05", lambda v: v > 0.05)
+            self.still(f"{name} +{value}", after, eyes)
+        after = self.made("wide", {"face_width": 20.0})
+        wider = after.at("width", self.times) / self.before.at("width", self.times)
+        percent = 100 * (float(np.median(wider)) - 1)
+        self.add("face_width +20", "percent read back", percent, "15 to 25", lambda v: abs(v - 20) <= 5)
+
+    def head(self) -> None:
+        """A turned head is turned by so many degrees."""
+        for name, value in (("head_yaw", 8.0), ("head_pitch", 6.0), ("head_roll", 8.0)):
+            after = self.made(name, {name: value})
+            turned = float(np.abs(np.median(self.change(after, name.removeprefix("head_")))))
+            self.add(
+                f"{name} {value:+.0f}", "degrees read back", turned, "within 3", lambda v, of=value: abs(v - of) <= 3
+            )
+
+    def dubbing(self, driver: Path) -> None:
+        """The mouth follows the driver, eyes and head stay the target's."""
+        path = self.out / f"{self.actor.name}-dubbed.mp4"
+        speech = limited(driver, self.out, 12.0)
+        reenact(self.actor, speech, path, take=("mouth",), driver_rights=RIGHTS, progress=False)
+        made, said = judge(self.command, path), judge(self.command, speech)
+        own = self.rhythm(path)
+        times = made.t[made.t >= made.t[0] + SETTLE_S]
+        pairs = {
+            "blink": ("eyeBlinkLeft", "eyeBlinkRight"), "gaze": ("gaze_yaw",), "yaw": ("yaw",), "pitch": ("pitch",),
+            "roll": ("roll",),
+        }  # fmt: skip
+        for name, channels in pairs.items():
+            r = np.mean([correlation(made.at(c, times), own.at(c, times)) for c in channels])
+            self.add("dubbing", f"{name}: r with the target's own", float(r), "over .95", lambda v: v > 0.95)
+        r = correlation(made.at("jawOpen", times), said.at("jawOpen", times))
+        self.add("dubbing", "jaw: r with the driver's", r, "over .8", lambda v: v > 0.8)
+
+    def rhythm(self, made: Path) -> Track:
+        """The judge on the target's own footage, played as the dubbed video plays it."""
+        times = np.array([f.time_s for f in read_frames(made)])
+        own = self.actor.performance
+        played = last(own, times - times[0])
+        numbers = np.searchsorted(own.times_s, played.times_s + 1e-6) - 1
+        path = self.out / f"{self.actor.name}-rhythm.mp4"
+        info = probe(made)
+        with VideoWriter(path, width=info.width, height=info.height, frame_rate=info.frame_rate or Fraction(25),
+                         crf=8) as video:  # fmt: skip
+            for k in numbers:
+                video.write(self.stored[int(np.clip(k, 0, len(own) - 1))])
+        seen = judge(self.command, path)
+        return dataclasses.replace(seen, t=seen.t + times[0])
+
+
+def limited(video: Path, out: Path, seconds: float) -> Path:
+    """The beginning of a video, so that a long driver does not take for ever; its sound is kept."""
+    info = probe(video)
+    if info.duration_s and info.duration_s <= seconds:
+        return video
+    path = out / f"{video.stem}-beginning.mp4"
+    rate = info.frame_rate or Fraction(25)
+    with VideoWriter(path, width=info.width, height=info.height, frame_rate=rate, crf=10, audio_from=video) as made:
+        for frame in read_frames(video):
+            if frame.time_s > seconds:
+                break
+            made.write(frame.image)
+    return path
+
+
+def sheets(actor: Actor, out: Path, at: float) -> None:
+    """Every edit at three strengths on the frame at the share ``at`` of the footage, six edits a sheet."""
+    maker = actor.synthesiser()
+    k = int(at * (len(actor.performance) - 1))
+    one = _frames(actor.performance, k, 1)
+    stored = actor.full_frames()
+    square = actor.square
+    rows, texts = [], []
+    for e in EDITS:
+        if e.name in ("look_x", "look_y"):
+            continue
+        more = {"look_x": 30.0, "look_y": -20.0} if e.name == "look_at" else {}
+        pictures = [stored[k]]
+        strengths = [e.high / 3, 2 * e.high / 3, e.high]
+        strengths = [e.low, e.high / 2, e.high] if e.low < 0 else strengths
+        for value in strengths:
+            pictures.append(next(edited_frames(actor, one, {e.name: value, **more}, maker=maker)[0]))
+        cuts = [p[square.y : square.y + square.side, square.x : square.x + square.side] for p in pictures]
+        small = [cv2.resize(c, (256, 256), interpolation=cv2.INTER_AREA) for c in cuts]
+        row = np.ascontiguousarray(np.concatenate(small, axis=1))
+        text = e.name + "  " + "  ".join(f"{v:+.2g}" for v in strengths)
+        cv2.putText(row, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 2, cv2.LINE_AA)
+        cv2.putText(row, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+        rows.append(row)
+        texts.append(text)
+    for n in range(0, len(rows), PICTURES_A_SHEET):
+        sheet = np.concatenate(rows[n : n + PICTURES_A_SHEET])
+        cv2.imwrite(str(out / f"{actor.name}-edits-{n // PICTURES_A_SHEET}.jpg"), sheet[..., ::-1])
+    stored.close()
+
+
+def _frames(performance: Performance, first: int, count: int) -> Performance:
+    from facewitness.generator.reconstruct.model import pick
+
+    return pick(performance, np.arange(first, first + count))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--actor", type=Path, action="append", required=True, help="folder of an actor; repeatable")
+    parser.add_argument("--driver", type=Path, help="speech that the actors are dubbed with")
+    parser.add_argument("--judge", help="command that judges a video; without it nothing is measured")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of the edits that are made")
+    parser.add_argument("--sheet", type=float, metavar="SHARE", help="draw contact sheets at this share of the footage")
+    parser.add_argument("--out", type=Path, default=Path("out/edits"))
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    report: dict[str, Any] = {"schema": "facewitness.bench.edits/1", "judge": args.judge, "actors": {}}
+    for folder in args.actor:
+        actor = load_actor(folder)
+        if args.sheet is not None:
+            sheets(actor, args.out, args.sheet)
+        if args.judge:
+            checks = Bench(actor, args.judge, args.seconds, args.out).run(args.driver)
+            report["actors"][actor.name] = [dataclasses.asdict(c) for c in checks]
+            print(f"  {sum(c.good for c in checks)} of {len(checks)} reached")
+    write_text(args.out / "edits.json", to_json(report, indent=2))
+    print(f"\n{args.out / 'edits.json'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
