@@ -148,12 +148,12 @@ def _iris_shift(
     limit = np.where(across < 0, above, below) + 0.08 * length
     vertical = np.clip((limit - np.abs(across)) / (0.16 * length), 0, 1)
     x, y = iris - here[0, 0]
-    nearest = where[
-        int(np.clip(round(float(y)), 0, here.shape[0] - 1)), int(np.clip(round(float(x)), 0, here.shape[1] - 1))
-    ]
-    shift = source_iris - nearest
+    row, column = (int(np.clip(round(float(v)), 0, n - 1)) for v, n in ((y, here.shape[0]), (x, here.shape[1])))
+    # the map at the iris itself, not at the pixel it is nearest to: half a pixel is two degrees of gaze
+    shift = source_iris - (where[row, column] + iris - here[row, column])
     size = float(np.linalg.norm(shift))
-    wanted = min(max(size - IRIS_DEAD * length, 0.0), IRIS_MOST * length)
+    dead = IRIS_DEAD * length
+    wanted = min(size * float(np.clip((size - dead) / dead, 0, 1)), IRIS_MOST * length)
     shift = shift * (wanted / max(size, 1e-6))
     return np.asarray((horizontal * vertical)[..., None] * shift, np.float32)
 

@@ -305,13 +305,25 @@ def edited_frames(
     synthesiser that is ready already. Raises UsageError for unknown edits or keyed shapes.
     """
     changed, notes = apply_edits(own, settings, actor=actor)
-    plain = dataclasses.replace(changed, identity=actor.performance.identity)
+    plain = dataclasses.replace(changed, identity=actor.performance.identity, gaze=_trusted(changed.gaze, actor))
     canvas = dataclasses.replace(own, rotation=changed.rotation, translation=changed.translation)
     frames = render(
         actor, changed, plan_for=plain, canvas_for=canvas, faithful=True, engine=engine, device=device,
         synthesiser=maker,
     )  # fmt: skip
     return frames, notes
+
+
+def _trusted(gaze: NDArray[np.float32], actor: Actor) -> NDArray[np.float32]:
+    """Gaze (T, 2, 2) within what the footage shows reliably, to choose stored eyes by.
+
+    A stored eye that seems to look further aside than nearly all others is mostly a mistake of the tracker; asked for
+    an extreme gaze, retrieval would seek out just those. What is left to go, the iris is moved.
+    """
+    p = actor.performance
+    open_ = p.lids.max(1) < 0.5
+    low, high = np.percentile(p.gaze[open_] if open_.any() else p.gaze, [10, 90], axis=0)
+    return np.clip(gaze, low, high).astype(np.float32)
 
 
 def edit(
