@@ -217,8 +217,8 @@ class Bench:
             "roll": ("roll",),
         }  # fmt: skip
         for name, channels in pairs.items():
-            r = np.mean([correlation(made.at(c, times), own.at(c, times)) for c in channels])
-            self.add("dubbing", f"{name}: r with the target's own", float(r), "over .95", lambda v: v > 0.95)
+            r = float(np.mean([correlation(made.at(c, times), own.at(c, times)) for c in channels]))
+            self.add("dubbing", f"{name}: r with the target's own", r, "over .95", lambda v: v > 0.95)
         r = correlation(made.at("jawOpen", times), said.at("jawOpen", times))
         self.add("dubbing", "jaw: r with the driver's", r, "over .8", lambda v: v > 0.8)
 

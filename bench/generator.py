@@ -18,11 +18,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from bench.edits import limited
 
 from facewitness.files import to_json, write_text
 from facewitness.generator import load_actor, reenact, train_actor
 from facewitness.generator.actor import Actor
-from facewitness.generator.baselines import BASELINES
+from facewitness.generator.baselines import BASELINES, BaselineSynthesiser
 from facewitness.generator.evaluate import made_at
 from facewitness.generator.metrics import Score
 from facewitness.generator.motion import Reader, correlations
@@ -35,8 +36,10 @@ from facewitness.generator.reenactment import driver_performance, render, within
 from facewitness.generator.synthesis import Finish, Synthesiser
 
 RIGHTS = "footage named on the command line of the benchmark, for measuring on this machine only"
+ALSO_DRIVEN = {"texture on background": "mean texture", "Face2Face-like warp": "warp nearest"}
+"""Earlier approaches that are driven too, and their names among ``BASELINES``."""
 COLUMNS = ("psnr_full", "psnr_head", "psnr_face", "psnr_mouth", "psnr_eyes", "ssim_face", "l1_face", "fine", "flicker",
-           "r_mouth", "r_lids", "r_gaze", "ms")  # fmt: skip
+           "warped", "r_mouth", "r_lids", "r_gaze", "ms", "train_s")  # fmt: skip
 
 
 def main() -> int:
@@ -50,6 +53,9 @@ def main() -> int:
     parser.add_argument("--judge", type=Path, help="script of an independent judge of motion transfer")
     parser.add_argument("--judge-python", default=sys.executable, help="the Python that runs the judge")
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
+    parser.add_argument("--paper", action="store_true", help="train the published network too, for the same time")
+    parser.add_argument("--earlier", action="store_true", help="let the drivers drive the earlier approaches as well")
+    parser.add_argument("--driver-seconds", type=float, help="use only the beginning of each driver")
     parser.add_argument("--keep", action="store_true", help="use actors that are in OUT already")
     args = parser.parse_args()
     report: dict[str, Any] = {
@@ -60,36 +66,57 @@ def main() -> int:
         "speed": {},
         "transfer": {},
     }
-    actors = {}
+    actors: dict[str, Actor] = {}
+    papers: dict[str, Actor] = {}
     for name in args.target:
-        folder = args.out / f"actor-{Path(name).stem}"
-        if not (args.keep and (folder / "actor.json").exists()):
-            train_actor(args.clips / name, folder, rights=RIGHTS, minutes=args.minutes, size=args.size)
-        actors[name] = load_actor(folder)
-        report["self"][name] = self_reenactment(actors[name], args.frames, args.out)
+        for preset, into in (("fast", actors), ("paper", papers))[: 1 + args.paper]:
+            folder = args.out / f"actor-{Path(name).stem}{'-paper' if preset == 'paper' else ''}"
+            if not (args.keep and (folder / "actor.json").exists()):
+                train_actor(
+                    args.clips / name, folder, rights=RIGHTS, minutes=args.minutes, size=args.size, preset=preset
+                )
+            into[name] = load_actor(folder)
+        report["self"][name] = self_reenactment(actors[name], args.frames, args.out, papers.get(name))
         report["speed"][name] = speed(actors[name])
         print_table(name, report["self"][name])
         print(f"{report['speed'][name]:.1f} frames/s at {actors[name].square.size} px, whole frames, before encoding")
     for driver in args.driver if actors else ():
         target, actor = next(iter(actors.items()))
-        made = args.out / f"{Path(driver).stem}-drives-{Path(target).stem}.mp4"
-        start = time.perf_counter()
-        reenact(actor, args.clips / driver, made, driver_rights=RIGHTS)
-        row: dict[str, Any] = {"seconds": time.perf_counter() - start}
-        performance = driver_performance(args.clips / driver)
+        source = args.clips / driver
+        if args.driver_seconds:
+            source = limited(source, args.out, args.driver_seconds)
+        performance = driver_performance(source)
         asked, _ = within_reach(transfer(performance, actor.performance), actor)
-        row |= identity_kept(actor, performance, driver_performance(made), asked)
-        if args.judge:
-            row |= judged(args.judge, args.judge_python, args.clips / driver, made)
-        report["transfer"][f"{driver} > {target}"] = row
-        print(f"\n{driver} drives {target}: " + ", ".join(f"{k} {v}" for k, v in row.items()))
+        for method, (who, maker) in methods(actor, papers.get(target), earlier=args.earlier).items():
+            made = args.out / f"{Path(driver).stem}-drives-{Path(target).stem}-{method.replace(' ', '-')}.mp4"
+            start = time.perf_counter()
+            reenact(who, source, made, driver_rights=RIGHTS, maker=maker, method=f"{method}, for comparison")
+            row: dict[str, Any] = {"seconds": time.perf_counter() - start}
+            row |= identity_kept(actor, performance, driver_performance(made), asked)
+            if args.judge:
+                row |= judged(args.judge, args.judge_python, source, made)
+            report["transfer"].setdefault(f"{driver} > {target}", {})[method] = row
+            print(f"\n{driver} drives {target}, {method}: " + ", ".join(f"{k} {v}" for k, v in row.items()))
     write_text(args.out / "generator.json", to_json(report, indent=2))
     print(f"\n{args.out / 'generator.json'}")
     return 0
 
 
-def self_reenactment(actor: Actor, most: int, out: Path) -> dict[str, dict[str, float]]:
-    """Figures of every method on the part of the footage that was held out, made from the rest."""
+def methods(actor: Actor, paper: Actor | None, *, earlier: bool) -> dict[str, tuple[Actor, Synthesiser | None]]:
+    """Everything that a driver is to drive: whose frames, and what makes the pictures (None: the actor's own)."""
+    out: dict[str, tuple[Actor, Synthesiser | None]] = {"ours": (actor, None)}
+    for name, method in ALSO_DRIVEN.items() if earlier else ():
+        maker = BaselineSynthesiser(actor.squares, actor.shapes, actor.texture, follow=actor.follow)
+        maker.method = BASELINES[method]
+        out[name] = actor, maker
+    if paper is not None:
+        out["published network"] = paper, None
+    return out
+
+
+def self_reenactment(actor: Actor, most: int, out: Path, paper: Actor | None = None) -> dict[str, dict[str, float]]:
+    """Figures of every method on the part of the footage that was held out, made from the rest; ``paper`` is an actor
+    of the published network, trained on the same footage."""
     held = actor.holdout_from
     squares, shapes = actor.squares, actor.shapes
     maker = Synthesiser(
@@ -101,7 +128,10 @@ def self_reenactment(actor: Actor, most: int, out: Path) -> dict[str, dict[str, 
     starts = np.unique(np.linspace(0, len(wanted) - 2, max(most // 2, 1)).astype(int))
     choices, reader = maker.plan(wanted), Reader()
     ready = {name: prepare(plain, wanted) for name, prepare in BASELINES.items()}
-    names = [*ready, "ours, no network", "ours"]
+    use = {"ours, no network": plain, "ours": maker}
+    if paper is not None:
+        use["published network"] = paper.kind(squares[:held], shapes[:held], paper.texture, refine=paper.refine())
+    names = [*ready, *use]
     scores = {n: Score(maker.size) for n in names}
     motion: dict[str, list[dict[str, float]]] = {n: [] for n in [*names, "truth"]}
     spent, rows = dict.fromkeys(names, 0.0), []
@@ -112,8 +142,7 @@ def self_reenactment(actor: Actor, most: int, out: Path) -> dict[str, dict[str, 
             if name in ready:
                 pictures[name] = [np.clip(ready[name](start + k), 0, 255) for k in (0, 1)]
             else:
-                use = maker if name == "ours" else plain
-                pictures[name] = [m.picture for m in made_at(use, wanted, choices, slice(start, start + 2))]
+                pictures[name] = [m.picture for m in made_at(use[name], wanted, choices, slice(start, start + 2))]
             spent[name] += time.perf_counter() - began
         for k in (0, 1):
             truth, mesh = squares[held + start + k], wanted.mesh[start + k]
@@ -125,8 +154,12 @@ def self_reenactment(actor: Actor, most: int, out: Path) -> dict[str, dict[str, 
     chosen = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, 5).astype(int))]
     sheet = np.concatenate([np.concatenate([np.asarray(p, np.float32) for p in row], axis=1) for row in chosen], axis=0)
     cv2.imwrite(str(out / f"{actor.name}.png"), (sheet + 0.5).astype(np.uint8)[..., ::-1])
+    trained = {"ours": actor, "published network": paper}
     return {
-        n: scores[n].row() | correlations(motion["truth"], motion[n]) | {"ms": 1000 * spent[n] / (2 * len(starts))}
+        n: scores[n].row()
+        | correlations(motion["truth"], motion[n])
+        | {"ms": 1000 * spent[n] / (2 * len(starts))}
+        | ({"train_s": who.card["seconds"], "steps": who.card["training"]["steps"]} if (who := trained.get(n)) else {})
         for n in names
     }
 

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from facewitness.generator.shapes import Shapes, shapes_of
 from facewitness.generator.square import FaceSquare
 from facewitness.generator.synthesis import Finish, Refine, Synthesiser
 from facewitness.generator.warp import usual_follow
+
+if TYPE_CHECKING:
+    from facewitness.generator.hair import Bald
 
 SCHEMA = "facewitness.actor/1"
 CARD = "actor.json"
@@ -104,9 +107,23 @@ class Actor:
         """First stored frame that was held out of training."""
         return int(self.card["holdout_from"])
 
+    @cached_property
+    def bald(self) -> "Bald":
+        """What takes the hair off this actor's frames; looks through the footage when first asked for."""
+        from facewitness.generator.hair import Bald
+
+        return Bald(self)
+
+    @property
+    def kind(self) -> type[Synthesiser]:
+        """What makes pictures with a network of this actor's preset."""
+        from facewitness.generator.paper import PaperSynthesiser
+
+        return PaperSynthesiser if self.card["preset"] == "paper" else Synthesiser
+
     def synthesiser(self, *, refine: Refine | None = None, finish: Finish | None = None) -> Synthesiser:
         """What makes pictures of this actor; with the trained network unless ``refine`` says another."""
-        return Synthesiser(
+        return self.kind(
             self.squares, self.shapes, self.texture, refine=refine or self.refine(),
             finish=finish or Finish(**self.card["finish"]), follow=self.follow,
         )  # fmt: skip

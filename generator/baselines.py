@@ -1,7 +1,7 @@
 """What came before, on the same frames: copied, warped, textured and greedily retrieved faces, to be measured
 against."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -11,8 +11,8 @@ from facewitness.generator.compose import at
 from facewitness.generator.condition import conditioning
 from facewitness.generator.retrieve import REGIONS, Choice, costs, features
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.synthesis import Synthesiser
-from facewitness.generator.warp import pull
+from facewitness.generator.synthesis import Made1, Synthesiser
+from facewitness.generator.warp import grid, pull
 
 Allowed = NDArray[np.bool_] | None
 """(N,) which stored frames may be used; all where None."""
@@ -78,3 +78,23 @@ BASELINES: dict[str, Baseline] = {
     "region": greedy_regions,
 }
 """Name in tables to method."""
+
+
+class BaselineSynthesiser(Synthesiser):
+    """Makes squares in one of the ways of ``BASELINES``."""
+
+    method: Baseline = staticmethod(copy_nearest)
+
+    def frames(
+        self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: Allowed = None,
+        faithful: bool = False, earlier: Shapes | None = None,
+    ) -> Iterator[Made1]:  # fmt: skip
+        """Yield a square for every frame of ``wanted``; what else is asked makes no difference here."""
+        del choices, faithful, earlier
+        make, whole = self.method(self, wanted, allowed), np.ones((self.size, self.size), np.float32)
+        canvas = nearest(self, wanted, allowed)["canvas"]
+        for t in range(len(wanted)):
+            yield Made1(
+                picture=np.clip(make(t), 0, 255), alpha=whole, canvas=(int(canvas[t]), int(canvas[t]), 0.0),
+                where=grid(self.size, self.size), share=0 * whole,
+            )  # fmt: skip

@@ -19,6 +19,7 @@ from facewitness.generator.publishing import Made, publish
 from facewitness.generator.recombine import GAZE_LIMIT_RAD
 from facewitness.generator.reenactment import driver_performance, render, within_reach
 from facewitness.generator.shape import SHAPES, reshaped
+from facewitness.generator.shapes import shapes_of
 from facewitness.generator.synthesis import Synthesiser
 from facewitness.progress import track as progress_bar
 
@@ -189,6 +190,8 @@ EDITS: tuple[Edit, ...] = (
     Edit(name="gaze_pitch", group="Eyes", unit="degrees", low=-20, high=20, meaning="eyes down", change=_gaze(1)),
     *(Edit(name=name, group="Face shape", unit="percent", low=-30, high=30, meaning=meaning)
       for name, meaning in SHAPES.items()),
+    Edit(name="hair_removed", group="Hair", unit="share", low=0, high=1, change=_alone,
+         meaning="a bald head; what hangs below the jaw stays"),
 )  # fmt: skip
 """Everything that can be edited, in the order in which it is done whatever the order it is asked in: the face, the head
 it sits on, then where that head looks. Left and right of eyes and mouth are the person's, those of moves the
@@ -311,7 +314,20 @@ def edited_frames(
         actor, changed, plan_for=plain, canvas_for=canvas, faithful=True, engine=engine, device=device,
         synthesiser=maker,
     )  # fmt: skip
+    if "hair_removed" in settings:
+        share = np.clip(_values(settings["hair_removed"], own.times_s - own.times_s[0]), 0, 1)
+        if share.any():
+            frames = _bald(frames, actor, changed, share)
     return frames, notes
+
+
+def _bald(
+    frames: Iterator[NDArray[np.uint8]], actor: Actor, shown: Performance, share: NDArray[np.float32]
+) -> Iterator[NDArray[np.uint8]]:
+    """The frames of ``shown`` with the hair removed as far as ``share`` (T,) says."""
+    shapes = shapes_of(shown)
+    for k, frame in enumerate(frames):
+        yield actor.bald(frame, shapes.mesh[k], shapes.head[k], float(share[k]))
 
 
 def _trusted(gaze: NDArray[np.float32], actor: Actor) -> NDArray[np.float32]:

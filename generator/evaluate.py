@@ -65,6 +65,7 @@ def _detail(pictures: list[tuple[NDArray, NDArray, NDArray]]) -> float:
 def held_out_figures(
     squares: NDArray[np.uint8], shapes: Shapes, texture: NDArray[np.float32], refine: Refine | None, finish: Finish, *,
     holdout_from: int, most: int = MOST_FRAMES, until: float = float("inf"), follow: NDArray[np.float32] | None = None,
+    kind: type[Synthesiser] = Synthesiser,
 ) -> tuple[dict[str, float], list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]]:  # fmt: skip
     """Self-reenactment of the part held out, from the rest of the footage alone.
 
@@ -72,7 +73,7 @@ def held_out_figures(
     the truth
     (``r_mouth`` ...), and (real, made) pairs for the eye.
     """
-    synthesiser = Synthesiser(
+    synthesiser = kind(
         squares[:holdout_from], shapes[:holdout_from], texture, refine=refine, finish=finish, follow=follow
     )
     wanted = shapes[holdout_from:]
@@ -101,7 +102,7 @@ def made_at(synthesiser: Synthesiser, wanted: Shapes, choices: dict[str, Choice]
     part = {
         r: dataclasses.replace(c, first=c.first[at], second=c.second[at], mix=c.mix[at]) for r, c in choices.items()
     }
-    return list(synthesiser.frames(wanted[at], part))
+    return list(synthesiser.frames(wanted[at], part, earlier=wanted[: at.start] if at.start else None))
 
 
 def preview(pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]], most: int = 6) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Running a trained refiner quickly: OpenVINO on the processor, or PyTorch where that is wanted or a GPU is there."""
+"""Running a trained network quickly: OpenVINO on the processor, or PyTorch where that is wanted or a GPU is there."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from facewitness.errors import UnreadableInputError, UsageError
-from facewitness.generator.network import INPUTS, NetworkSpec, Refiner
+from facewitness.generator.network import Network, NetworkSpec
 from facewitness.generator.synthesis import Refine
 
 ENGINES = ("openvino", "torch")
@@ -16,7 +16,7 @@ AGREEMENT = 2.5 / 255
 """Largest difference between the engines that is called agreement, of the full range (a test holds it)."""
 
 
-def load_network(weights: Path, spec: dict[str, Any]) -> Refiner:
+def load_network(weights: Path, spec: dict[str, Any]) -> Network:
     """The trained network in PyTorch, from safetensors; raises UnreadableInputError where weights and spec do not
     fit."""
     from safetensors import SafetensorError
@@ -27,7 +27,6 @@ def load_network(weights: Path, spec: dict[str, Any]) -> Refiner:
         built.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError, OSError) as e:
         raise UnreadableInputError(f"{weights} does not hold the weights of this actor; train it again.") from e
-    assert isinstance(built, Refiner)
     return built.eval().requires_grad_(False)
 
 
@@ -44,7 +43,7 @@ def load_refine(weights: Path, spec: dict[str, Any], *, engine: str = "openvino"
     return as_function(network, device)
 
 
-def as_function(network: Refiner, device: str = "cpu") -> Refine:
+def as_function(network: Network, device: str = "cpu") -> Refine:
     """A network in PyTorch as a function of arrays."""
     network = network.to(device)
 
@@ -55,12 +54,12 @@ def as_function(network: Refiner, device: str = "cpu") -> Refine:
     return refine
 
 
-def compiled(network: Refiner, size: int) -> Refine:
+def compiled(network: Network, size: int) -> Refine:
     """A network compiled by OpenVINO for one picture of ``size`` px at a time."""
     import openvino as ov
 
-    model = ov.convert_model(network.cpu(), example_input=torch.zeros(1, INPUTS, size, size))
-    model.reshape([1, INPUTS, size, size])
+    model = ov.convert_model(network.cpu(), example_input=torch.zeros(1, network.inputs, size, size))
+    model.reshape([1, network.inputs, size, size])
     request = ov.Core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
 
     def refine(given: NDArray[np.float32]) -> NDArray[np.float32]:

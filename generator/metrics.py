@@ -77,6 +77,7 @@ class Score:
         self._l1: list[list[float]] = []
         self._fine: list[tuple[float, float]] = []
         self._flicker: list[tuple[float, float]] = []
+        self._warped: list[list[float]] = []
         self._last: tuple[NDArray, NDArray] | None = None
 
     def add(self, made: NDArray, true: NDArray, mesh: NDArray[np.float32], *, follows: bool = True) -> None:
@@ -90,11 +91,16 @@ class Score:
         if follows and self._last is not None:
             step = (made - self._last[0]) - (true - self._last[1])
             self._flicker.append((float(np.abs(step[masks["face"]]).mean()), 0.0))
+            flow = _flow(true, self._last[1])
+            pairs = zip((made, true), self._last, strict=True)
+            self._warped.append([_unsteady(now, before, flow, masks["head"]) for now, before in pairs])
         self._last = made, true
 
     def row(self) -> dict[str, float]:
         """``psnr_<region>`` dB, ``ssim_face``, ``l1_face`` (0..255), ``fine`` (detail over the truth's),
-        ``flicker`` (grey levels)."""
+        ``flicker`` (grey levels), and ``warped``: mean difference on the head, grey levels, from the frame before moved
+        by the true frames' optical flow (Lai et al., ECCV 2018, without their mask), and ``warped_true`` of the truth.
+        """
         out = {f"psnr_{r}": float(v) for r, v in zip(REGIONS, np.mean(self._psnr, axis=0), strict=True)}
         out |= {f"ssim_{r}": float(v) for r, v in zip(("face", "head"), np.mean(self._ssim, axis=0), strict=True)}
         out |= {f"l1_{r}": float(v) for r, v in zip(("full", "face"), np.mean(self._l1, axis=0), strict=True)}
@@ -102,7 +108,21 @@ class Score:
         out["fine"] = float(fine[0] / max(fine[1], 1e-9))
         if self._flicker:
             out["flicker"] = float(np.mean([f[0] for f in self._flicker]))
+            out["warped"], out["warped_true"] = (float(v) for v in np.mean(self._warped, axis=0))
         return out
+
+
+def _flow(here: NDArray, before: NDArray) -> NDArray[np.float32]:
+    """(S, S, 2) where the frame before shows what each pixel shows now: optical flow (DIS), pixels."""
+    grey = [cv2.cvtColor(np.ascontiguousarray(x.astype(np.uint8)), cv2.COLOR_RGB2GRAY) for x in (here, before)]
+    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None)  # type: ignore
+
+
+def _unsteady(here: NDArray, before: NDArray, flow: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
+    y, x = np.mgrid[: here.shape[0], : here.shape[1]].astype(np.float32)
+    moved = cv2.remap(before.astype(np.float32), x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR,
+                      borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    return float(np.abs(here - moved)[mask].mean())
 
 
 def correlation(a: NDArray, b: NDArray) -> float:

@@ -16,6 +16,8 @@ INPUTS = 3 * BASES + CHANNELS - 3 + 3
 """Channels of one frame: base 3, conditioning 9 (its first three are the second picture), base of the frame before
 3."""
 START = Path(__file__).with_name("start.safetensors")
+WINDOW = 11
+"""Frames of conditioning that the published network sees: the one it makes and those before."""
 BOUND = 0.35
 """The refiner moves a value by at most this much of the full range."""
 
@@ -38,7 +40,7 @@ class Refiner(nn.Module):
 
     def __init__(self, widths: tuple[int, int, int] = (48, 80, 112)):
         super().__init__()
-        self.widths = widths
+        self.widths, self.inputs = widths, INPUTS
         a, b, c = widths
         self.stem = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(16 * INPUTS, a, 1), nn.LeakyReLU(0.2))
         self.enter = _conv(a, a)
@@ -94,13 +96,13 @@ class PaperNetwork(nn.Module):
     Input (B, 9 * window, 256, 256) in 0..1, output (B, 3, 256, 256) in 0..1.
     """
 
-    def __init__(self, window: int = 11, size: int = 256, width: int = 64):
+    def __init__(self, window: int = WINDOW, size: int = 256, width: int = 64):
         super().__init__()
-        self.window = window
+        self.inputs = CHANNELS * window
         levels = size.bit_length() - 1
         sizes = [min(width * 2**i, 8 * width) for i in range(levels)]
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
-        before = 9 * window
+        before = self.inputs
         for k, out in enumerate(sizes):
             norm: list[nn.Module] = [] if k in (0, levels - 1) else [nn.BatchNorm2d(out)]
             self.downs.append(nn.Sequential(nn.Conv2d(before, out, 4, 2, 1), *norm, nn.LeakyReLU(0.2)))
@@ -110,7 +112,11 @@ class PaperNetwork(nn.Module):
             source = sizes[k] if k == levels - 1 else 2 * sizes[k]
             drop: list[nn.Module] = [nn.Dropout(0.5)] if k > levels - 4 else []
             up = [nn.ConvTranspose2d(source, out, 4, 2, 1), nn.BatchNorm2d(out), *drop, nn.ReLU()]
-            refine = [nn.Conv2d(out, out, 3, 1, 1), nn.BatchNorm2d(out), *drop, nn.ReLU()] * 2
+            refine = [
+                layer
+                for _ in range(2)
+                for layer in (nn.Conv2d(out, out, 3, 1, 1), nn.BatchNorm2d(out), *drop, nn.ReLU())
+            ]
             self.ups.append(nn.Sequential(*up, *refine))
         self.last = nn.Conv2d(width, 3, 3, 1, 1)
 
@@ -150,6 +156,9 @@ class PatchDiscriminator(nn.Module):
         return self.last(x), features
 
 
+Network = Refiner | PaperNetwork
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
     """What must be known to rebuild a trained network from its weights."""
@@ -157,10 +166,10 @@ class NetworkSpec:
     preset: str
     """``fast`` or ``paper``."""
     widths: tuple[int, int, int] = (48, 80, 112)
-    window: int = 11
+    window: int = WINDOW
     size: int = 256
 
-    def build(self) -> nn.Module:
+    def build(self) -> Network:
         """The network with fresh weights."""
         if self.preset == "paper":
             return PaperNetwork(self.window, self.size)

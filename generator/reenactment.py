@@ -39,7 +39,7 @@ def reenact(
     actor: Actor, driver: Path | Performance, out: Path, *, take: Collection[str] = TAKE, mode: str = "relative",
     hold: Collection[str] = (), ease_s: float = 0.0, compare: bool = False, driver_rights: str = "",
     driver_face: int = 0, device: str = "auto", engine: str = "openvino", method: str = "reenactment",
-    progress: bool = True,
+    progress: bool = True, maker: Synthesiser | None = None,
 ) -> Made:  # fmt: skip
     """Make a labelled video of the actor doing what the driver does, with the driver's timing and sound.
 
@@ -49,6 +49,7 @@ def reenact(
     ``mode`` is ``relative`` (departures from rest) or ``absolute``. With ``compare`` a second video,
     ``<out>-compare.mp4``,
     shows driver and result side by side. ``driver_face`` chooses a face where the driver's video shows several.
+    ``maker`` makes the pictures in another way than the actor's own.
     Raises UnreadableInputError for a driver without a face, UsageError for an unknown ``take`` or ``mode``.
     """
     from facewitness.generator.recombine import eased, rest, transfer
@@ -66,7 +67,7 @@ def reenact(
         seed=int(actor.card["seed"]), rights=actor.rights, driver_rights=driver_rights, actor_sha256=actor.sha256,
         model_sha256=actor.card["sha256"].get(FILES["weights"], ""),
     )  # fmt: skip
-    frames = render(actor, wanted, engine=engine, device=device)
+    frames = render(actor, wanted, engine=engine, device=device, synthesiser=maker)
     if progress:
         frames = progress_bar(frames, f"making {out.name}", total=len(wanted))
     made = publish(

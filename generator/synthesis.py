@@ -72,12 +72,15 @@ class Synthesiser:
 
     def frames(
         self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: NDArray[np.bool_] | None = None,
-        faithful: bool = False,
+        faithful: bool = False, earlier: Shapes | None = None,
     ) -> Iterator[Made1]:  # fmt: skip
         """Yield a square for every frame of ``wanted`` (in the square's pixels).
 
+        ``earlier`` are the shapes before the first, for a network that looks back on them; this one does not.
+
         With ``faithful``, ``alpha`` is 0 wherever the base is the stored frame itself, so that footage stays footage.
         """
+        del earlier
         choices = choices or self.plan(wanted, allowed=allowed)
         before: NDArray[np.float32] | None = None
         for mesh, irises, choice, (base, where, share), condition in read_ahead(self._bases(wanted, choices), AHEAD):

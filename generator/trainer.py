@@ -12,14 +12,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from facewitness.errors import UsageError
 from facewitness.faces import landmarks as lm
 from facewitness.files import whole_file
 from facewitness.generator.compose import Composer, at
 from facewitness.generator.condition import conditioning
-from facewitness.generator.network import INPUTS, PatchDiscriminator, Refiner, started
+from facewitness.generator.network import INPUTS, Network, PatchDiscriminator, Refiner, started
 from facewitness.generator.retrieve import plan
 from facewitness.generator.shapes import Shapes
 
@@ -113,7 +113,7 @@ def make_material(
 class Trained:
     """What training gave."""
 
-    network: Refiner
+    network: Network
     steps: int
     seconds: float
     notes: list[str] = field(default_factory=list)
@@ -134,15 +134,15 @@ class Trainer:
         self.rng = np.random.default_rng(seed)
         clips = np.arange(len(material.given))
         self.training = clips[clips % VALIDATE_EVERY != VALIDATE_EVERY - 1]
-        self.network = (Refiner() if fresh else started()).to(self.device)
-        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.network: Network = (Refiner() if fresh else started()).to(self.device)
+        self.average: Network = copy.deepcopy(self.network).requires_grad_(False)
         self.frame_critic = PatchDiscriminator(3).to(self.device)
         self.clip_critic = PatchDiscriminator(3 * CLIP).to(self.device)
         self.optimiser = torch.optim.Adam(self.network.parameters(), self.settings.rate, betas=(0.9, 0.99))
         critics = [*self.frame_critic.parameters(), *self.clip_critic.parameters()]
         self.critic_optimiser = torch.optim.Adam(critics, 4e-4, betas=(0.5, 0.99))
         self.steps, self.spent = 0, 0.0
-        self.threads = _Threads(1 if self.device.type != "cpu" else os.cpu_count() or 1)
+        self.threads = Threads(1 if self.device.type != "cpu" else os.cpu_count() or 1)
 
     def run(
         self, tick: Callable[[float, float], None] = lambda share, loss: None, *, most_steps: int | None = None
@@ -158,9 +158,7 @@ class Trainer:
             start = time.monotonic()
             share = self.spent / self.seconds if most_steps is None else self.steps / most_steps
             for group in self.optimiser.param_groups:
-                group["lr"] = (
-                    self.settings.rate * (0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * share))) * min(1, (self.steps + 1) / 30)
-                )
+                group["lr"] = self._rate(share)
             with self.threads:
                 loss = self._step(adversarial=share >= self.settings.adversarial_from)
             if not np.isfinite(loss):
@@ -179,9 +177,18 @@ class Trainer:
         out.steps, out.seconds = self.steps, self.spent
         return out
 
+    def _rate(self, share: float) -> float:
+        """Learning rate when ``share`` of the time is spent."""
+        return float(self.settings.rate * (0.1 + 0.45 * (1 + np.cos(np.pi * share))) * min(1, (self.steps + 1) / 30))
+
+    def _kept(self) -> dict[str, nn.Module]:
+        """What a checkpoint holds."""
+        return {"network": self.network, "average": self.average}
+
     def _step(self, *, adversarial: bool) -> float:
         given, truth = self._batch(clips=adversarial)
         s = self.settings
+        assert isinstance(self.network, Refiner)
         made, _ = self.network.parts(given)
         weight = 1 + given[:, 8:9] + 2 * torch.maximum(given[:, 9:10], given[:, 11:12])
         error = made - truth
@@ -263,8 +270,7 @@ class Trainer:
         from safetensors.torch import save_file
 
         assert self.checkpoint is not None
-        state = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        state |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        state = {f"{name}.{k}": v for name, n in self._kept().items() for k, v in n.state_dict().items()}
         clock = torch.tensor([float(self.steps), self.spent], dtype=torch.float64)
         with whole_file(self.checkpoint) as part:
             save_file({**{k: v.contiguous() for k, v in state.items()}, "clock": clock}, part)
@@ -276,7 +282,7 @@ class Trainer:
         if self.checkpoint is None or not self.checkpoint.exists():
             return False
         state = load_file(self.checkpoint)
-        for name, network in (("network", self.network), ("average", self.average)):
+        for name, network in self._kept().items():
             part = {k.split(".", 1)[1]: v for k, v in state.items() if k.startswith(f"{name}.")}
             network.load_state_dict(part)
         steps, self.spent = state["clock"].tolist()
@@ -298,7 +304,7 @@ def _clips(pictures: Tensor) -> Tensor:
     return torch.cat([x[:, 0], 4 * (x[:, 1] - x[:, 0]), 4 * (x[:, 2] - x[:, 1])], 1)
 
 
-class _Threads:
+class Threads:
     """Finds out by trying whether a step is quicker on all processors or on one: on a busy machine, one often wins."""
 
     AGAIN_S = 45.0

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from facewitness import __version__
-from facewitness.errors import FacewitnessError, MissingPieceError, UsageError
+from facewitness.errors import FacewitnessError, UsageError
 from facewitness.files import whole_file
 from facewitness.generator import actor as actors
 from facewitness.generator.actor import FILES, Actor, load_actor
@@ -22,8 +22,10 @@ from facewitness.generator.evaluate import choose_finish, held_out_figures, prev
 from facewitness.generator.footage import Footage, prepare
 from facewitness.generator.inference import as_function
 from facewitness.generator.network import NetworkSpec, started
+from facewitness.generator.paper import PaperSynthesiser, PaperTrainer, make_paper_material, network_size
 from facewitness.generator.surround import background_moves, learn_follow
-from facewitness.generator.trainer import Material, Trained, Trainer, TrainSettings, make_material, pick_device
+from facewitness.generator.synthesis import Finish, Synthesiser
+from facewitness.generator.trainer import Trained, Trainer, make_material, pick_device
 from facewitness.progress import Bar
 
 PRESETS = ("fast", "paper")
@@ -82,14 +84,26 @@ def train_actor(
         bar.advance(min(time.monotonic() - start, budget), note="footage ready")
         left = budget - (time.monotonic() - start) - closing
         rate = float(footage.info.frame_rate) or 25.0
-        material = make_material(
-            squares[:holdout_from], footage.shapes[:holdout_from], texture, rate=rate,
-            until=time.monotonic() + MATERIAL_SHARE * max(left, 0), rng=rng, follow=follow,
+        until = time.monotonic() + MATERIAL_SHARE * max(left, 0)
+        known = squares[:holdout_from], footage.shapes[:holdout_from], texture
+        run: Trainer
+        if preset == "paper":
+            windows = make_paper_material(*known, until=until)
+            left = max(budget - (time.monotonic() - start) - closing, LEAST_TRAINING_S)
+            run = PaperTrainer(windows, seconds=left, seed=seed, device=where, checkpoint=out / CHECKPOINT)
+            trained, finish = _train(run, bar), Finish()
+        else:
+            material = make_material(*known, rate=rate, until=until, rng=rng, follow=follow)
+            left = budget - (time.monotonic() - start) - closing
+            run = Trainer(material, seconds=left, seed=seed, device=where, checkpoint=out / CHECKPOINT)
+            trained = _train(run, bar) if left >= LEAST_TRAINING_S else _untrained()
+            finish = choose_finish(material, as_function(trained.network))
+        card = _finish(
+            footage, squares, texture, follow, finish, trained, holdout_from, out, start + budget - 1.0,
+            PaperSynthesiser if preset == "paper" else Synthesiser,
         )  # fmt: skip
-        left = budget - (time.monotonic() - start) - closing
-        trained = _train(material, left, seed, where, out, bar) if left >= LEAST_TRAINING_S else _untrained()
-        card = _finish(footage, squares, texture, follow, material, trained, holdout_from, out, start + budget - 1.0)
-    spec = asdict(NetworkSpec(preset=preset, size=footage.square.size))
+    side = footage.square.size
+    spec = asdict(NetworkSpec(preset=preset, size=network_size(side) if preset == "paper" else side))
     card = {
         "name": name or Path(video).stem, "rights": rights, "made_by": f"facewitness {__version__}",
         "source": {"file": Path(video).name, "sha256": footage.sha256, "seconds": len(footage.kept) / rate},
@@ -115,10 +129,6 @@ def _check(rights: str, minutes: float, size: int, preset: str) -> None:
         )
     if preset not in PRESETS:
         raise UsageError(f"there is no preset {preset!r}; choose {' or '.join(PRESETS)}.")
-    if preset == "paper":
-        raise MissingPieceError(
-            "the published network is here (generator/network.py) but its training is not yet; use --preset fast."
-        )
     if minutes <= 0:
         raise UsageError("--minutes must be positive.")
     if not 64 <= size <= 1024:
@@ -172,13 +182,10 @@ def _sign_copy(frames: Path, video: Path) -> None:
         sign_file(frames, part, manifest=spec)
 
 
-def _train(material: Material, seconds: float, seed: int, device: str, out: Path, bar: Bar) -> Trained:
+def _train(trainer: Trainer, bar: Bar) -> Trained:
     def tick(spent: float, loss: float) -> None:
         bar.advance(spent, note=f"loss {loss:.4f}")
 
-    trainer = Trainer(
-        material, seconds=seconds, seed=seed, device=device, settings=TrainSettings(), checkpoint=out / CHECKPOINT
-    )
     trained = trainer.run(tick)
     trained.network.to("cpu").eval()
     return trained
@@ -190,13 +197,12 @@ def _untrained() -> Trained:
 
 def _finish(
     footage: Footage, squares: NDArray[np.uint8], texture: NDArray[np.float32], follow: NDArray[np.float32],
-    material: Material, trained: Trained, holdout_from: int, out: Path, until: float,
+    finish: Finish, trained: Trained, holdout_from: int, out: Path, until: float, kind: type[Synthesiser],
 ) -> dict[str, Any]:  # fmt: skip
-    """Choose how much of the network is used, measure on the part held out, write weights, texture and preview."""
+    """Measure on the part held out, write weights, texture and preview."""
     from safetensors.torch import save_file
 
     refine = as_function(trained.network)
-    finish = choose_finish(material, refine)
     actors.save_arrays(out / FILES["texture"], texture=texture.astype(np.float16), follow=follow)
     with whole_file(out / FILES["weights"]) as part:
         save_file({k: v.contiguous() for k, v in trained.network.state_dict().items()}, part)
@@ -209,6 +215,7 @@ def _finish(
         holdout_from=holdout_from,
         until=until,
         follow=follow,
+        kind=kind,
     )
     sheet = preview(pairs)
     with whole_file(out / FILES["preview"]) as part:

@@ -90,3 +90,31 @@ def test_an_edited_video_says_composite_and_names_every_edit(actor, tmp_path):
     audit = verify_file(made.path)
     assert audit.ai == "edited" and audit.label["edits"] == {"smile": 0.5, "close_left_eye": 1.0}
     assert any(i.get("relationship") == "parentOf" for i in audit.ingredients)
+
+
+def test_hair_gives_way_to_skin_and_background_and_the_face_stays(actor, own):
+    """Seen beside the truth: what is above the brows turns skin, what was hair beside the skull turns background."""
+    from facewitness.generator.editing import edited_frames
+
+    before, after = (list(edited_frames(actor, own, s)[0]) for s in ({}, {"hair_removed": 1.0}))
+    mesh = actor.shapes.mesh[10:22, :, :2] / actor.square.scale + [actor.square.x, actor.square.y]
+    for k in (0, 6, 11):
+        x0, y0 = mesh[k].min(0).astype(int)
+        x1, y1 = mesh[k].max(0).astype(int)
+        tall, middle = y1 - y0, (x0 + x1) // 2
+        crown = np.s_[y0 - tall // 5 : y0 - tall // 10, middle - 8 : middle + 8]
+        cheeks = np.s_[y0 + int(0.5 * tall) : y0 + int(0.6 * tall), middle - 8 : middle + 8]
+        skin = before[k][cheeks].mean((0, 1))
+        was, now = (np.abs(f[k][crown].mean((0, 1)) - skin).mean() for f in (before, after))
+        assert now < 0.4 * was, "the crown has the colour of the nose and cheeks"
+        lower = np.s_[y0 + tall // 2 : y1, x0 + 10 : x1 - 10]
+        assert psnr(after[k][lower], before[k][lower]) > 45, "eyes downwards the face is as it was"
+    steps = [np.abs(np.diff(np.stack(f)[:, : y0 + tall // 3].astype(int), axis=0)).mean() for f in (before, after)]
+    assert steps[1] < 1.5 * steps[0], "what is painted moves with the head and does not flicker"
+
+
+def test_hair_removed_by_nothing_changes_nothing(actor, own):
+    from facewitness.generator.editing import edited_frames
+
+    before, after = (next(edited_frames(actor, own, s)[0]) for s in ({}, {"hair_removed": 0.0}))
+    np.testing.assert_array_equal(before, after)

@@ -47,3 +47,11 @@ def test_the_published_network_turns_a_window_into_a_frame():
     network = PaperNetwork(window=2, size=64, width=4).eval()
     out = network(torch.rand(1, 18, 64, 64))
     assert out.shape == (1, 3, 64, 64) and float(out.min()) >= 0 and float(out.max()) <= 1
+
+
+def test_the_published_network_has_the_published_modules():
+    network = PaperNetwork()
+    assert [down[0].out_channels for down in network.downs] == [64, 128, 256, 512, 512, 512, 512, 512]
+    assert len(network.ups) == 8 and network.inputs == 99
+    states = [v.data_ptr() for v in network.state_dict().values()]
+    assert len(states) == len(set(states)), "refinement convolutions have weights of their own"
