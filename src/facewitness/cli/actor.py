@@ -17,9 +17,7 @@ def train(
     ] = "",
     minutes: Annotated[float, typer.Option(help="Wall-clock minutes, footage reading included.")] = 5.0,
     size: Annotated[int, typer.Option(help="Pixels of the face's square, at most.")] = 256,
-    preset: Annotated[
-        str, typer.Option(help="fast | paper: the network published in 2018, for comparison; it wants a GPU.")
-    ] = "fast",
+    preset: Annotated[str, typer.Option(help="fast | paper (published in 2018; wants a GPU).")] = "fast",
     device: Annotated[str, typer.Option(help="auto | cpu | cuda.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     max_seconds: Annotated[float | None, typer.Option(help="Use only the beginning of the footage.")] = None,
