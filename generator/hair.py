@@ -2,7 +2,7 @@
 
 Nobody knows the scalp under a person's hair. What is drawn is a plain one: the shape of a usual skull, this person's
 skin under this footage's light, and the background of the clip where no head is left. Ears that are seen stay; hair
-that hangs below the jaw stays too, for what it hides is not known either.
+that lies on the shoulders or before the neck stays too, for what it hides is not known either.
 """
 
 import cv2
@@ -19,6 +19,8 @@ from facewitness.generator.shapes import shapes_of
 SKIN_FRAMES = 8
 ABOVE_CM, BESIDE_CM, BELOW_CM, FADE_CM = 13.0, 8.0, 3.5, 3.0
 """Hair is looked for so far above and beside the skull, down to so far below the root of the nose, fading."""
+NECK_CM, SHOULDER_CM = 6.0, 8.0
+"""Further beside the neck, long hair is looked for down to the shoulders."""
 EAR_CM = (6.2, 10.0, -4.0, 4.5)
 """Ears lie between so many centimetres beside the middle of the head, and between these heights."""
 SEAM_CM = 1.1
@@ -45,11 +47,14 @@ class Bald:
         masks = [cv2.dilate(m.astype(np.uint8), np.ones((grow, grow), np.uint8)) > 0 for m in around]
         self.plate, self.known = background(frames, masks)
         shapes = shapes_of(actor.performance)
-        self.light, patches = SkinLight(), []
+        self.light, patches, beside = SkinLight(), [], []
         chosen = np.unique(np.linspace(0, len(numbers) - 1, SKIN_FRAMES).astype(int))
         for k in chosen:
             at = int(numbers[k])
             box, mesh, head = _boxed(shapes.mesh[at], shapes.head[at], width, height)
+            away, down = _upright(head, (box[3] - box[1], box[2] - box[0]))
+            place = (away > NECK_CM + 1.5) & (away < NECK_CM + 4) & (down > BELOW_CM) & (down < SHOULDER_CM - 1)
+            beside.append(float(around[k][box[1] : box[3], box[0] : box[2]][place].mean()) if place.any() else 0.0)
             drawn = draw(mesh, head, box[3] - box[1], box[2] - box[0])
             part = frames[k][box[1] : box[3], box[0] : box[2]].astype(np.float32)
             plain = _plain(mesh, drawn)
@@ -61,6 +66,8 @@ class Bald:
                 patches.append(_cheek(part, mesh))
         if not patches:
             raise UsageError(f"hardly any skin is seen in the footage of {actor.name}; hair cannot be removed from it.")
+        # a person is seen beside the neck, above the shoulders: that is hair
+        self.long = float(np.clip(4 * np.mean(beside) - 1, 0, 1))
         self.light.fit()
         patch = max(patches, key=lambda p: p.shape[0])
         scale = TEXELS_A_CM / max(patch.shape[0] / 2.6, 1e-3)
@@ -134,7 +141,8 @@ class Bald:
         wide = cv2.dilate(np.clip(person * 3, 0, 1), _disc(1.2 * scale))
         person = np.asarray(cv2.GaussianBlur(wide, (0, 0), 0.25 * scale), np.float32)
         away, down = _upright(head, person.shape)
-        low = np.clip((BELOW_CM + FADE_CM - down) / FADE_CM, 0, 1)
+        lowest = BELOW_CM + self.long * (SHOULDER_CM - BELOW_CM) * np.clip((away - NECK_CM) / 1.5, 0, 1)
+        low = np.clip((lowest + FADE_CM - down) / FADE_CM, 0, 1)
         solid = cv2.blur((drawn.face | drawn.skull).astype(np.float32), (3, 3))
         near, far, top, bottom = EAR_CM
         ear = (
