@@ -477,8 +477,11 @@ def made_from(demo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
             frames, folder / name, frame_rate=Fraction(FPS), label=label, ingredients=ingredients
         ).path  # fmt: skip
 
-    parent = make("driver", "parent.mp4")
-    return make("target", "made.mp4", Ingredient(path=parent, title="the driver", relationship="inputTo")), parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACEWITNESS_HOME", str(folder / "home"))  # keys and ledger of its own
+        parent = make("driver", "parent.mp4")
+        child = make("target", "made.mp4", Ingredient(path=parent, title="the driver", relationship="inputTo"))
+    return child, parent
 
 
 @pytest.fixture(scope="session")
