@@ -232,12 +232,15 @@ def _make_clips(
     problems: list[Problem],
 ) -> None:  # fmt: skip
     """Make the clips of ``jobs``; ``rows`` and ``problems`` grow as they come."""
-    by_person: dict[str, list[Job]] = defaultdict(list)
-    for job in jobs:
-        by_person[job.person].append(job)
-    starts = range(0, max(map(len, by_person.values()), default=0), CHUNK)
     # everybody's first clips before anybody's last, so that what a build leaves when it is stopped is of all people
-    chunks = [js[i : i + CHUNK] for i in starts for _, js in sorted(by_person.items()) if js[i:]]
+    made_of: dict[str, int] = defaultdict(int)
+    rounds: dict[tuple[int, str], list[Job]] = defaultdict(list)
+    left = {j.clip_id for j in jobs}
+    for job in plan.jobs:
+        if job.clip_id in left:
+            rounds[made_of[job.person] // CHUNK, job.person].append(job)
+        made_of[job.person] += 1
+    chunks = [rounds[key] for key in sorted(rounds)]
     arguments = []
     for chunk in chunks:
         people = {chunk[0].person} | {j.driver for j in chunk}

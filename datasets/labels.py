@@ -64,6 +64,7 @@ class Clip:
     manifest_sha256: str = ""
     sha256: str = ""
     rights: str = ""
+    """Statement of licence or consent of the person shown, and the driver's where it is another."""
     generator_version: str = ""
     factor: str = ""
     """The one thing that was changed, in a controlled forgery; its control has the degree 0."""

@@ -49,10 +49,11 @@ def make_clip(job: Job, studio: Studio, drivers: dict[str, tuple[Actor, Take]]) 
             performances |= {"driver": wanted.driver, "result": result}
     if spec.parameters:
         save_parameters(studio.folder / "parameters" / f"{job.clip_id}.npz", performances)
-    return _row(job, studio, stretch, digest, manifest, audio=sound is not None)
+    rights = list(dict.fromkeys((studio.take.rights, drivers[job.driver][1].rights)))
+    return _row(job, studio, stretch, digest, manifest, audio=sound is not None, rights="; driver: ".join(rights))
 
 
-def _row(job: Job, studio: Studio, stretch: Stretch, digest: str, manifest: str, *, audio: bool) -> Clip:
+def _row(job: Job, studio: Studio, stretch: Stretch, digest: str, manifest: str, *, audio: bool, rights: str) -> Clip:
     width, height = size_of(studio)
     fake, spec = job.label != REAL, studio.spec
     mask = f"masks/{job.clip_id}.mp4" if fake and spec.masks else ""
@@ -65,7 +66,7 @@ def _row(job: Job, studio: Studio, stretch: Stretch, digest: str, manifest: str,
         parameters_path=parameters, parameters_sha256=sha256_file(studio.folder / parameters) if parameters else "",
         segments=segments(job, stretch) if fake else (), fps=float(stretch.rate), frames=stretch.count, width=width,
         height=height, codec="h264", crf=job.crf, seed=job.seed, actor_sha256=studio.actor.sha256 if fake else "",
-        manifest_sha256=manifest, sha256=digest, rights=studio.take.rights, generator_version=__version__,
+        manifest_sha256=manifest, sha256=digest, rights=rights, generator_version=__version__,
         factor=job.factor, degree=job.degree, pair_id=f"{studio.take.name}-s{job.stretch}",
         source=studio.take.path.name,
         source_sha256=studio.take.sha256, start_s=round(float(pts * studio.actor.performance.time_base), 3),
@@ -109,10 +110,11 @@ def _make_fake(
     from facewitness.generator.publishing import publish
 
     actor = studio.actor
+    driver_rights = drivers[job.driver][1].rights if job.driver != job.person else ""
     label = Label(
         method=job.method, target_id=job.person, driver_id=job.driver, taken=job.take, edits=job.edits,
         segments=segments(job, stretch), mask_path=f"masks/{job.clip_id}.mp4" if studio.spec.masks else None,
-        seed=job.seed, rights=studio.take.rights, actor_sha256=actor.sha256,
+        seed=job.seed, rights=studio.take.rights, driver_rights=driver_rights, actor_sha256=actor.sha256,
         model_sha256=actor.card["sha256"].get(FILES["weights"], ""),
     )  # fmt: skip
     partly = job.segment < 1 or wanted.edited_from is not None
