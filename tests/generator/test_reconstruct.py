@@ -118,8 +118,8 @@ def test_gaze_is_found_in_the_head_frame_while_the_head_turns(known, found):
 
 
 def test_somebody_who_looks_into_the_camera_is_found_to_do_so(known):
-    """Eyes where most people's are, on the camera while the head turns. How far they seem to turn is another matter: the
-    correction for what the eye network drags along has nothing to correct in this perfect track."""
+    """Eyes where most people's are, on the camera while the head turns. How far they seem to turn is another matter:
+    the correction for what the eye network drags along has nothing to correct in this perfect track."""
     toward = -np.einsum("tji,tj->ti", to_matrix(known.rotation), known.translation)
     toward /= np.linalg.norm(toward, axis=1, keepdims=True)
     look = np.stack([np.arctan2(toward[:, 0], -toward[:, 2]), np.arcsin(toward[:, 1])], 1)
