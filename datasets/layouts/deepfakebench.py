@@ -1,9 +1,9 @@
 """DeepfakeBench (Yan et al., NeurIPS 2023): JSON of frame lists, {dataset: {label: {split: {video: {label, frames}}}}}.
 
 FaceForensics++ alone has one level more, of compressions, between split and video. Its reader (training/dataset/
-abstract_dataset.py) asks every label for the split it wants, so each has all three, empty perhaps; it looks for the
-mask of ``frames/.../007.png`` at ``masks/.../007.png``, and needs every label in its ``label_dict``: the lines to add
-lie in ``label_dict.yaml``. Exported frames are PNG files, evenly spread.
+abstract_dataset.py) asks every label for the split it wants, so each has all three, empty perhaps. It looks for the
+mask of ``frames/.../007.png`` at ``masks/.../007.png``, by replacing the word wherever it stands. It needs every label
+in its ``label_dict``: the lines to add lie in ``label_dict.yaml``. Exported frames are PNG files, evenly spread.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from facewitness.datasets.labels import FAKE, REAL, SPLITS, Clip
-from facewitness.datasets.layouts.base import place, relative, slug
+from facewitness.datasets.layouts.base import place, relative, slug, unique
 from facewitness.errors import UnreadableInputError
 from facewitness.files import to_json, write_text
 
@@ -82,9 +82,9 @@ def write(clips: Sequence[Clip], dataset: Path, out: Path) -> list[Clip]:
     """Write frames, masks, ``dataset_json/facewitness.json`` and ``label_dict.yaml``."""
     labels = sorted({_label(c) for c in clips})
     tree: dict[str, Any] = {label: {split: {} for split in SPLITS} for label in labels}
-    moved = []
+    moved, taken = [], set[str]()
     for clip in clips:
-        name = slug(clip.clip_id)
+        name = unique(slug(clip.clip_id).replace("frames", "frame"), taken)  # every "frames" in a path is replaced
         frames = _frames(dataset / clip.path, out / "frames" / name)
         if clip.mask_path:
             _frames(dataset / clip.mask_path, out / "masks" / name, grey=True)

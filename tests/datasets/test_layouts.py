@@ -2,11 +2,13 @@
 
 import csv
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from facewitness.datasets.labels import read_labels
+from facewitness.datasets.labels import read_labels, write_labels
 from facewitness.datasets.layouts import LAYOUTS, detect_layout, export_dataset, import_dataset
 from facewitness.datasets.layouts.base import BESIDE
 from facewitness.errors import UnreadableInputError, UsageError
@@ -146,7 +148,10 @@ def test_a_deepfakebench_reader_finds_every_frame(small_set: Path, tmp_path: Pat
     """As DeepfakeBench's abstract_dataset.py walks the JSON of a set, and looks for masks."""
     import cv2
 
-    export_dataset(small_set, "deepfakebench", tmp_path / "out")
+    shutil.copytree(small_set, tmp_path / "set")
+    clips = [replace(c, clip_id=f"{c.clip_id}-frames-dropped") for c in read_labels(small_set)]
+    write_labels(tmp_path / "set", clips)
+    export_dataset(tmp_path / "set", "deepfakebench", tmp_path / "out")
     lines = (tmp_path / "out/label_dict.yaml").read_text().splitlines()[1:]
     label_dict = {name.strip(): int(number) for name, number in (line.split(": ") for line in lines)}
     info = json.loads((tmp_path / "out/dataset_json/facewitness.json").read_text())
@@ -161,7 +166,8 @@ def test_a_deepfakebench_reader_finds_every_frame(small_set: Path, tmp_path: Pat
                 assert mask is None or mask.shape == image.shape[:2]
                 masks += mask is not None
     told = [int(c.label == "fake") for c in read_labels(small_set) if c.split == mode]
-    assert sorted(labels) == sorted(told) and masks > 0
+    frames = sum(min(c.frames, 32) for c in clips if c.mask_path and c.split == mode)
+    assert sorted(labels) == sorted(told) and masks == frames > 0
 
 
 def test_hugging_face_metadata_names_every_file(small_set: Path, tmp_path: Path):
