@@ -44,11 +44,12 @@ class Autoencoder(nn.Module):
 
 
 VARIANTS: tuple[dict[str, Any], ...] = (
-    {"halvings": 3, "latent": 12, "up": "nearest"},
-    {"halvings": 2, "latent": 4, "up": "shuffle"},
-    {"halvings": 3, "latent": 16, "up": "transposed"},
+    {"halvings": 2, "latent": 16, "width": 24, "up": "nearest"},
+    {"halvings": 2, "latent": 8, "width": 24, "up": "shuffle"},
+    {"halvings": 3, "latent": 32, "width": 16, "up": "transposed"},
 )
-"""Decoders of the kinds generators use: nearest enlargement (most GANs), pixel shuffle, transposed convolution."""
+"""Decoders of the kinds generators use: nearest enlargement (most GANs), pixel shuffle, transposed convolution. Their
+latents are wide: a decoder that only blurs teaches nothing but to look for blur."""
 
 
 def train_autoencoder(

@@ -1,13 +1,17 @@
 """Any timm backbone by name, importable beside a torch whose torchvision operators are missing."""
 
+from pathlib import Path
 from typing import Any
 
 from facewitness.errors import MissingPieceError, UsageError
 
-DEFAULT_BACKBONE = "resnet10t"
-"""The smallest ResNet of timm."""
-DEFAULT_ARGS: dict[str, Any] = {"channels": [16, 32, 64, 128], "stem_width": 8}
-"""Narrower than timm's own: 0.4 million weights, 2 ms a picture on one core, so that it learns from scratch there."""
+DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+"""Small, of plain convolutions that every runtime knows; the package registry carries ImageNet weights for it."""
+STRIDE = 16
+"""Pixels of the picture to one cell of the backbone's map; what a backbone has beyond that is left away. Traces of
+manipulation are small, and the deeper half of a backbone knows objects, not seams."""
+IMAGENET_MEAN, IMAGENET_SCALE = 127.0, 128.0
+"""What the weights of DEFAULT_BACKBONE were trained on: (pixel - mean) / scale."""
 
 
 def import_timm() -> Any:
@@ -47,18 +51,55 @@ _NMS = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _kept: list[Any] = []  # a Library takes its declarations with it when it is collected
 
 
-def create_backbone(name: str = DEFAULT_BACKBONE, *, in_chans: int = 3, pretrained: bool = False, **args: Any) -> Any:
-    """A timm backbone without its classifier: (B, in_chans, H, W) -> (B, C, h, w) with ``.num_features`` = C.
+def create_backbone(
+    name: str = DEFAULT_BACKBONE, *, in_chans: int = 3, stride: int = STRIDE, pretrained: bool = False, **args: Any
+) -> Any:
+    """A timm backbone up to ``stride``: (B, in_chans, H, W) -> list of one map (B, C, H / stride, W / stride).
 
-    ``pretrained`` fetches the weights timm knows for the name (network access); the shipped model does not need them.
-    Raises UsageError for an unknown name, MissingPieceError where pretrained weights cannot be fetched.
+    ``.feature_info.channels()`` holds C. ``pretrained`` starts from ImageNet: from the package registry for
+    ``tf_efficientnet_lite0``, else from where timm has the weights; a trained network does not need them. The first
+    three channels are then red, green, blue; what further channels add starts at nothing.
+    Raises UsageError for an unknown name or stride, MissingPieceError where pretrained weights cannot be fetched.
     """
     timm = import_timm()
     if not timm.is_model(name.split(".")[0]):
         raise UsageError(f"timm knows no backbone called {name}; timm.list_models() names them all.")
-    try:
-        return timm.create_model(name, pretrained=pretrained, in_chans=in_chans, num_classes=0, global_pool="", **args)
-    except (OSError, RuntimeError) as e:
-        if not pretrained:
-            raise
-        raise MissingPieceError(f"the weights of {name} could not be fetched; train without --pretrained.") from e
+    ours = pretrained and name == DEFAULT_BACKBONE
+    for index in range(5, -1, -1):
+        try:
+            model = timm.create_model(
+                name, features_only=True, feature_cls="getter", out_indices=(index,), in_chans=in_chans,
+                pretrained=pretrained and not ours, **args,
+            )  # fmt: skip
+        except (IndexError, AssertionError):  # it has fewer stages
+            continue
+        except (OSError, RuntimeError) as e:
+            if not pretrained:
+                raise
+            raise MissingPieceError(f"the weights of {name} could not be fetched; train with --no-pretrained.") from e
+        if model.feature_info.reduction()[0] == stride:
+            if ours:
+                _start_from_imagenet(model)
+            return model
+    raise UsageError(f"the backbone {name} has no map of stride {stride}.")
+
+
+def imagenet_state(path: Path) -> dict[str, Any]:
+    """Weights of timm's ``tf_efficientnet_lite0`` from a file that has the same layers, in order, by other names."""
+    import torch
+
+    stored = torch.load(path, weights_only=True, map_location="cpu")
+    return dict(zip(import_timm().create_model(DEFAULT_BACKBONE).state_dict(), stored.values(), strict=True))
+
+
+def _start_from_imagenet(model: Any) -> None:
+    import torch
+
+    from facewitness import weights
+
+    found = imagenet_state(weights.fetch("efficientnet_lite0_imagenet"))
+    wanted = model.state_dict()
+    start = {k: found[k.removeprefix("model.")] for k in wanted}
+    stem = next(k for k in start if k.endswith("conv_stem.weight"))
+    start[stem] = torch.cat([start[stem], torch.zeros_like(wanted[stem][:, 3:])], 1)
+    model.load_state_dict(start)

@@ -1,4 +1,7 @@
-"""The pictures the detector looks at: a chip of the face near native scale, and the aligned atlas the network reads."""
+"""The pictures the detector looks at: a chip of the face near native scale, and what is cut from it upright:
+
+the square the network reads, and the atlas of face, eyes and mouth whose statistics the surface model reads.
+"""
 
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +17,8 @@ CHIP_FACE_PX = 256
 enlarged."""
 CHIP_MARGIN = 1.8
 """Side of a chip over the longer side of the face's box."""
+FACE_PX = 160
+"""Side of the square the network reads: 20 cm of the canonical face, so that the seam of a swapped face is inside."""
 ATLAS_HEIGHT, ATLAS_WIDTH = 128, 192
 """The atlas: the whole face (128x128), beside it the eyes and the mouth at about twice its scale."""
 
@@ -52,6 +57,7 @@ PATCHES = (
     Patch(128, 48, 64, 48, lm.EYE_CORNERS[1], 11.0),
     Patch(128, 96, 64, 32, (lm.MOUTH_RIGHT, lm.MOUTH_LEFT), 8.0),
 )
+WHOLE_FACE = Patch(0, 0, FACE_PX, FACE_PX, (), 8.0)
 FACE_CENTRE_CM = (0.0, 0.8)
 """Centre of the face patch on the canonical face (x right, y down): between nose tip and lips."""
 
@@ -131,18 +137,28 @@ def _pyramid(image: NDArray, levels: int) -> list[NDArray]:
     return out
 
 
-def atlas(image: NDArray[np.uint8], mesh: NDArray) -> NDArray[np.uint8]:
-    """The aligned atlas (128, 192, 3) of a face with ``mesh`` (468, 2 or 3) in ``image``; shrinks without aliasing.
+def face_square(image: NDArray[np.uint8], mesh: NDArray) -> NDArray[np.uint8]:
+    """The upright square (160, 160, 3) around the face with ``mesh`` (468, 2 or 3) in ``image``, 8 pixels a centimetre.
 
-    Also for one-channel pictures (a mask), then (128, 192).
+    Also for one-channel pictures (a mask), then (160, 160).
     """
+    return _cut(image, mesh, (WHOLE_FACE,), (FACE_PX, FACE_PX))
+
+
+def atlas(image: NDArray[np.uint8], mesh: NDArray) -> NDArray[np.uint8]:
+    """The aligned atlas (128, 192, 3) of a face with ``mesh`` (468, 2 or 3) in ``image``."""
+    return _cut(image, mesh, PATCHES, (ATLAS_HEIGHT, ATLAS_WIDTH))
+
+
+def _cut(image: NDArray, mesh: NDArray, patches: tuple[Patch, ...], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Patches of the face side by side in one picture of ``size`` (height, width); shrinks without aliasing."""
     pose = similarity(mesh)
-    out = np.zeros((ATLAS_HEIGHT, ATLAS_WIDTH, *image.shape[2:]), np.uint8)
-    matrices = [_patch_matrix(p, mesh, pose) for p in PATCHES]
+    out = np.zeros((*size, *image.shape[2:]), np.uint8)
+    matrices = [_patch_matrix(p, mesh, pose) for p in patches]
     steps = [float(np.sqrt(abs(np.linalg.det(m[:, :2])))) for m in matrices]
     levels = [max(int(np.floor(np.log2(max(s, 1e-6)) + 0.35)), 0) for s in steps]
     pyramid = _pyramid(image, min(max(levels), 5))
-    for patch, matrix, level in zip(PATCHES, matrices, levels, strict=True):
+    for patch, matrix, level in zip(patches, matrices, levels, strict=True):
         level = min(level, len(pyramid) - 1)
         m = matrix / 2**level
         m[:, 2] -= (2**level - 1) / (2 * 2**level)

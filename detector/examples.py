@@ -1,8 +1,9 @@
 """Whole clips as examples for the fusion: real footage and pseudo-fakes of it, tracked anew and measured like any
 scanned clip."""
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from facewitness.detector import augment as au
 from facewitness.detector import motion_fakes
+from facewitness.detector.crops import FACE_PX
 from facewitness.detector.cues import Measured, list_cues, run_cue
 from facewitness.detector.evidence import Evidence
 from facewitness.detector.material import load_burst
@@ -18,6 +20,7 @@ from facewitness.detector.measure import FaceMeasures, measure
 from facewitness.detector.network import Scorer
 from facewitness.detector.pseudo import PseudoFakes
 from facewitness.detector.sampling import ANALYSIS_FPS
+from facewitness.files import whole_file
 from facewitness.media.types import Frame
 
 KINDS = ("one_shot", "lip_sync", "blended", "reconstructed", "eyes_held", "restored", "flicker")
@@ -37,6 +40,8 @@ class Example:
     texture: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     logits: NDArray[np.float32]
+    squares: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, FACE_PX, FACE_PX, 6), np.uint8))
+    """(n, 160, 160, 6) what the network is to see, where it has not seen it yet."""
     weight: float = 1.0
     motion_only: bool = False
     """Made on landmarks alone: it speaks of the cues of eyes and motion and of nothing else."""
@@ -51,14 +56,67 @@ def cue_values(evidence: Evidence) -> dict[str, float]:
     return out
 
 
-def example_of(
-    measures: FaceMeasures, *, name: str, person: str, label: str, kind: str
-) -> Example:  # fmt: skip
-    """The example of a measured face."""
+class Tape:
+    """Stands in for the network while clips are measured, and keeps what it is shown for one that is not there yet."""
+
+    def __init__(self) -> None:
+        self._shown: list[NDArray[np.uint8]] = []
+
+    def frames(self, pairs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Keeps (B, 160, 160, 6); its embeddings (B, 1) are numbers into what was kept, its logits are 0."""
+        start = len(self._shown)
+        self._shown += list(pairs)
+        return np.arange(start, len(self._shown), dtype=np.float32)[:, None], np.zeros(len(pairs), np.float32)
+
+    def shown(self, embeddings: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """What it was shown, by the embeddings it gave."""
+        kept = [self._shown[int(k)] for k in embeddings[:, 0]]
+        return np.stack(kept) if kept else np.zeros((0, FACE_PX, FACE_PX, 6), np.uint8)
+
+
+def example_of(measures: FaceMeasures, tape: Tape, *, name: str, person: str, label: str, kind: str) -> Example:
+    """The example of a face that was measured with ``tape`` in the network's place."""
     return Example(
         name=name, person=person, label=label, kind=kind, cues=cue_values(measures.evidence),
-        texture=measures.evidence.texture, embeddings=measures.embeddings, logits=measures.logits,
+        texture=measures.evidence.texture, embeddings=np.zeros((0, 1), np.float32), logits=np.zeros(0, np.float32),
+        squares=tape.shown(measures.embeddings),
     )  # fmt: skip
+
+
+def seen_by(scorer: Scorer, example: Example, *, batch: int = 32) -> Example:
+    """The example after the network has seen its pictures, which are then let go."""
+    parts = [scorer.frames(example.squares[k : k + batch]) for k in range(0, len(example.squares), batch)]
+    if not parts:
+        return example
+    embeddings, logits = (np.concatenate(p) for p in zip(*parts, strict=True))
+    return replace(example, embeddings=embeddings, logits=logits, squares=example.squares[:0])
+
+
+def save_examples(examples: Sequence[Example], path: Path) -> None:
+    """Write examples with their pictures as one npz; without a pickle."""
+    arrays: dict[str, NDArray] = {}
+    told = []
+    for k, x in enumerate(examples):
+        told.append({"name": x.name, "person": x.person, "label": x.label, "kind": x.kind, "weight": x.weight,
+                     "motion_only": x.motion_only, "cues": list(x.cues)})  # fmt: skip
+        arrays |= {f"cues{k}": np.array(list(x.cues.values())), f"texture{k}": x.texture, f"squares{k}": x.squares}
+    with whole_file(path) as part, part.open("wb") as f:
+        np.savez(f, told=np.array(json.dumps(told)), **arrays)  # type: ignore[arg-type]
+
+
+def load_examples(path: Path) -> list[Example]:
+    """Read what ``save_examples`` wrote."""
+    out = []
+    with np.load(path, allow_pickle=False) as z:
+        for k, x in enumerate(json.loads(str(z["told"]))):
+            x["cues"] = dict(zip(x["cues"], z[f"cues{k}"].tolist(), strict=True))
+            nothing = np.zeros(0, np.float32)
+            out.append(
+                Example(
+                    **x, texture=z[f"texture{k}"], squares=z[f"squares{k}"], embeddings=nothing[:, None], logits=nothing
+                )
+            )
+    return out
 
 
 def motion_examples(evidence: Evidence, rng: au.Rng, *, name: str, person: str, count: int = 4) -> Iterator[Example]:
@@ -86,9 +144,8 @@ def motion_examples(evidence: Evidence, rng: au.Rng, *, name: str, person: str, 
 
 
 def rehearse(
-    bursts: Sequence[Path], fakes: PseudoFakes, rng: au.Rng, *, scorer: Scorer | None = None, kind: str | None = None,
-    max_bursts: int = 4,
-) -> Iterator[Example]:  # fmt: skip
+    bursts: Sequence[Path], fakes: PseudoFakes, rng: au.Rng, *, kind: str | None = None, max_bursts: int = 4
+) -> Iterator[Example]:
     """A real clip (its bursts on disk, in order) and a pseudo-fake of it, both handled and measured alike.
 
     Yields the real one, its motion and made motions, then the fake; none where the face is not found again.
@@ -104,10 +161,11 @@ def rehearse(
         pictures["real"].append(au.handle(burst.images, burst.meshes, history))
         pictures["fake"].append(au.handle(made, burst.meshes, history))
     for label, parts in pictures.items():
-        found = measure(_frames(parts), ANALYSIS_FPS, scorer=scorer, max_faces=1, thinned=True)
+        tape = Tape()
+        found = measure(_frames(parts), ANALYSIS_FPS, scorer=tape, max_faces=1, thinned=True)
         if found:
             what = "" if label == "real" else kind
-            yield example_of(found[0], name=loaded[0].name, person=loaded[0].person, label=label, kind=what)
+            yield example_of(found[0], tape, name=loaded[0].name, person=loaded[0].person, label=label, kind=what)
         if found and label == "real":
             yield from motion_examples(found[0].evidence, rng, name=loaded[0].name, person=loaded[0].person)
 

@@ -1,15 +1,15 @@
-"""``facewitness detector fit``: from a labelled folder to a model folder, in steps that can be stopped and gone on
-with.
+"""``facewitness detector fit``: from a labelled folder to a model folder, in steps that can be stopped and continued.
 
-Persons are split once: three quarters teach network and surface model, the rest, whom these never see, teach the
-fusion together
-with cues of everybody. Fakes of the data set teach the fusion as they are; pseudo-fakes are made of every real clip.
+Persons are split once: most teach network and surface model; the rest, whom these never see, teach the fusion what
+their word is worth. Fakes of the data set teach the fusion as they are; pseudo-fakes are made of every real clip.
 """
 
 import hashlib
 import json
+import warnings
+import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
@@ -20,10 +20,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facewitness.detector.examples import Example, example_of, rehearse
+from facewitness.detector.card import write_card
+from facewitness.detector.examples import Example, Tape, example_of, load_examples, rehearse, save_examples, seen_by
 from facewitness.detector.fusing import PersonalSurface, fuse
 from facewitness.detector.material import Clip, bursts_of, load_burst, read_clips, save_burst
 from facewitness.detector.model import NETWORK, Model, save_model
+from facewitness.detector.network import NetworkConfig, Scorer, save_network
+from facewitness.detector.pseudo import PseudoFakes
 from facewitness.detector.training import (
     SHARD_PAIRS,
     PairMaker,
@@ -37,8 +40,8 @@ from facewitness.detector.training import (
 from facewitness.errors import FacewitnessError, UsageError
 from facewitness.files import sha256_file, to_json, whole_file, write_text
 
-HELD_SHARE = 0.25
-"""Share of persons whom network and surface model never see."""
+HELD_SHARE = 0.3
+"""Share of the filmed persons whom network and surface model never see."""
 LONGEST_S = 24.0
 """Seconds used of one clip, so that a long one does not dominate."""
 
@@ -52,11 +55,13 @@ class FitConfig:
     """Train the network too; without it the network's cue abstains."""
     autoencoder_steps: int = 700
     rehearsals: int = 1
-    """Pseudo-fakes of every real clip among the fusion's examples."""
+    """Pseudo-fakes of every real clip among the examples for the temporal head and the fusion."""
+    held_rehearsals: int = 4
+    """The same of persons held out, who alone show what the network's word is worth."""
     workers: int = 2
     device: str = "auto"
     backbone: str | None = None
-    pretrained: bool = False
+    pretrained: bool = True
     false_positive_rate: float = 0.01
     seed: int = 0
 
@@ -73,20 +78,30 @@ def fit(dataset: Path, out: Path, config: FitConfig, *, say: Callable[[str], Non
     persons = sorted({c.person for c in reals})
     if len(persons) < 4:
         raise UsageError(f"{dataset} shows {len(persons)} real persons; a detector needs at least 4.")
-    held = held_persons(persons, config.seed)
     work = out / "work"
     work.mkdir(parents=True, exist_ok=True)
-    say(f"{len(reals)} real and {len(fakes)} fake clips of {len(persons)} persons; {len(held)} are held out")
     bursts = cut_bursts(reals, work / "bursts", say=say)
+    # photographs only teach; who is held out is to be judged over time
+    held = held_persons(sorted({q for p, q in bursts.items() if p.name.startswith("v_")}) or persons, config.seed)
+    say(f"{len(reals)} real and {len(fakes)} fake clips of {len(persons)} persons; {len(held)} are held out")
     taught = [p for p, person in bursts.items() if person not in held]
     decoders = fit_autoencoders(taught, work, config, say=say)
-    make_shards(taught, decoders, work / "pairs", config, say=say)
-    pool = Pool(work / "pairs", limit=config.training.shards)
+    training = config.training
+    make_shards(taught, decoders, work / "pairs", training.shards, config)
+    pool = Pool(work / "pairs", limit=training.shards)
     pool.refresh()
-    surface = PersonalSurface.fit(*surface_examples(pool), seed=config.seed)
-    network = fit_network(pool, work, config, say=say) if config.network else None
-    examples = list(_examples(bursts, fakes, decoders, network, work, config, say=say))
-    from facewitness.detector.network import Scorer
+    examples = list(_examples(bursts, fakes, decoders, held, work, config, say=say))
+    surface = PersonalSurface.fit(*pool.surface(), seed=config.seed)
+    network = scorer = None
+    if config.network:
+        unseen = [p for p, person in bursts.items() if person in held]
+        make_shards(unseen, decoders, work / "pairs_held", training.held_shards, config)
+        held_pool = Pool(work / "pairs_held", limit=training.held_shards)
+        held_pool.refresh()
+        taught_examples = [x for x in examples if x.person not in held]
+        network = fit_network(pool, held_pool, taught_examples, work, config, say=say)
+        scorer = Scorer(network)
+        examples = [seen_by(scorer, x) for x in examples]
 
     notes = {
         "dataset": {"clips": len(clips), "sha256": _hash_of_clips(clips)},
@@ -99,14 +114,12 @@ def fit(dataset: Path, out: Path, config: FitConfig, *, say: Callable[[str], Non
         model_id=out.name,
         surface=surface,
         network=network,
-        scorer=Scorer(network) if network else None,
+        scorer=scorer,
         seen_persons=set(persons) - held,
         false_positive_rate=config.false_positive_rate,
         notes=notes,
     )
     save_model(model, out)
-    from facewitness.detector.card import write_card
-
     write_card(model, out)
     return model
 
@@ -183,23 +196,25 @@ def _patches(bursts: Sequence[Path], seed: int, *, size: int = 64, each: int = 1
     return np.stack(out)
 
 
-def make_shards(
-    bursts: Sequence[Path], decoders: Sequence[Path], folder: Path, config: FitConfig, *, say: Callable[[str], None]
-) -> None:
-    """Shards of pairs on disk, made by several processes; those that are there are kept."""
+def make_shards(bursts: Sequence[Path], decoders: Sequence[Path], folder: Path, count: int, config: FitConfig) -> None:
+    """``count`` shards of pairs on disk; those that are there are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [(tuple(bursts), tuple(decoders), config.training.seed, n, folder) for n in range(count)]
+    _side_by_side(_shard, jobs, config.workers, "making pairs")
+
+
+def _side_by_side(work: Callable[[Any], None], jobs: Sequence[Any], workers: int, title: str) -> None:
+    """Do ``jobs`` in several processes, which write their results to disk."""
     from facewitness.progress import Bar
 
-    folder.mkdir(parents=True, exist_ok=True)
-    total = config.training.shards
-    jobs = [(tuple(bursts), tuple(decoders), config.training.seed, n, folder) for n in range(total)]
-    with Bar("making pairs", total=total) as bar:
-        if config.workers <= 1:
+    with Bar(title, total=len(jobs)) as bar:
+        if workers <= 1:
             for job in jobs:
-                _shard(job)
+                work(job)
                 bar.advance()
             return
-        with ProcessPoolExecutor(config.workers, mp_context=get_context("spawn"), initializer=one_thread) as workers:
-            for _ in workers.map(_shard, jobs):
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=one_thread) as pool:
+            for _ in pool.map(work, jobs):
                 bar.advance()
 
 
@@ -221,32 +236,16 @@ def _load(decoders: Sequence[Path]) -> list:
     return [load_autoencoder(p) for p in decoders]
 
 
-def surface_examples(pool: Pool) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]]:
-    """Features, labels and persons of every window with time in the pool."""
-    from facewitness.detector.texture import statistics, summary
-
-    shards, rows, persons = pool.windows()
-    x, y, who = [], [], []
-    for s, r, person in zip(shards, rows, persons, strict=True):
-        for label, name in enumerate(("real", "fake")):
-            pairs = pool.window(s, r, name)
-            x.append(summary(np.stack([statistics(p[..., :3], p[..., 3:]) for p in pairs])))
-            y.append(label)
-            who.append(person)
-    return np.stack(x), np.array(y), np.array(who)
-
-
-def fit_network(pool: Pool, work: Path, config: FitConfig, *, say: Callable[[str], None]) -> Path:
+def fit_network(
+    pool: Pool, held: Pool, examples: Sequence[Example], work: Path, config: FitConfig, *, say: Callable[[str], None]
+) -> Path:
     """Train backbone and head, or take what an earlier run finished with the same settings."""
-    from facewitness.detector.network import NetworkConfig, save_network
-
-    told = hashlib.sha256(to_json([asdict(config.training), config.backbone, config.pretrained]).encode()).hexdigest()[
-        :8
-    ]
+    settings = to_json([asdict(config.training), config.backbone, config.pretrained])
+    told = hashlib.sha256(settings.encode()).hexdigest()[:8]
     done = work / f"{told}-{NETWORK}"
     if done.is_file():
         return done
-    network = NetworkConfig(backbone=config.backbone, backbone_args={}) if config.backbone else NetworkConfig()
+    network = NetworkConfig(backbone=config.backbone) if config.backbone else NetworkConfig()
     model = train_backbone(
         pool,
         config.training,
@@ -255,8 +254,9 @@ def fit_network(pool: Pool, work: Path, config: FitConfig, *, say: Callable[[str
         say=say,
         device=pick_device(config.device),
         pretrained=config.pretrained,
+        held=held,
     )
-    model = train_head(model, pool, config.training, say=say)
+    model = train_head(model, examples, config.training, say=say)
     save_network(model, done)
     return done
 
@@ -273,45 +273,51 @@ def pick_device(name: str) -> str:
 
 
 def _examples(
-    bursts: dict[Path, str],
-    fakes: Sequence[Clip],
-    decoders: Sequence[Path],
-    network: Path | None,
-    work: Path,
-    config: FitConfig,
-    *,
-    say: Callable[[str], None],
-) -> Iterator[Example]:
-    from facewitness.detector.network import Scorer
-    from facewitness.detector.pseudo import PseudoFakes
+    bursts: dict[Path, str], fakes: Sequence[Clip], decoders: Sequence[Path], held: Collection[str], work: Path,
+    config: FitConfig, *, say: Callable[[str], None],
+) -> Iterator[Example]:  # fmt: skip
+    """Rehearsals of every real clip, made side by side and kept on disk, then the labelled fakes as they are."""
     from facewitness.progress import track
 
-    scorer = Scorer(network) if network else None
+    folder = work / "examples"
+    folder.mkdir(exist_ok=True)
     clips: dict[str, list[Path]] = defaultdict(list)
     for path in bursts:
         if path.name.startswith("v_"):
             clips[path.name[:-8]].append(path)
-    pseudo = PseudoFakes(_load(decoders))
-    jobs = [(name, k) for name in sorted(clips) for k in range(config.rehearsals)]
-    for number, (name, k) in enumerate(track(jobs, "rehearsing clips", total=len(jobs))):
-        rng = np.random.default_rng((config.seed, number, k))
-        yield from rehearse(clips[name], pseudo, rng, scorer=scorer)
+    jobs = [
+        (folder / f"{name}_{k}.npz", tuple(parts), tuple(decoders), (config.seed, zlib.crc32(name.encode()), k))
+        for name, parts in sorted(clips.items())
+        for k in range(config.held_rehearsals if bursts[parts[0]] in held else config.rehearsals)
+    ]
+    _side_by_side(_rehearsal, jobs, config.workers, "rehearsing clips")
+    for path, *_ in jobs:
+        yield from load_examples(path)
     for clip in track(fakes, "measuring fakes", total=len(fakes)):
         try:
-            yield from measured(clip, scorer)
+            yield from measured(clip)
         except FacewitnessError as e:
             say(f"left out: {e}")
 
 
-def measured(clip: Clip, scorer: Any) -> Iterator[Example]:
+def _rehearsal(job: tuple[Path, tuple[Path, ...], tuple[Path, ...], tuple[int, ...]]) -> None:
+    path, bursts, decoders, seed = job
+    if not path.is_file():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # means over no frames are NaN here, and NaN is an abstention
+            save_examples(list(rehearse(bursts, PseudoFakes(_load(decoders)), np.random.default_rng(seed))), path)
+
+
+def measured(clip: Clip) -> Iterator[Example]:
     """The example of a labelled clip as it is; nothing where it shows no face."""
     from facewitness.detector.measure import measure
     from facewitness.media import probe, read_frames
 
+    tape = Tape()
     fps = float(probe(clip.path).frame_rate)
-    found = measure(read_frames(clip.path, end_s=LONGEST_S), fps, scorer=scorer, max_faces=1)
+    found = measure(read_frames(clip.path, end_s=LONGEST_S), fps, scorer=tape, max_faces=1)
     if found:
-        yield example_of(found[0], name=clip.name, person=clip.person, label=clip.label, kind=clip.method)
+        yield example_of(found[0], tape, name=clip.name, person=clip.person, label=clip.label, kind=clip.method)
 
 
 def _hash_of_clips(clips: Sequence[Clip]) -> str:

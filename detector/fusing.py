@@ -152,7 +152,8 @@ def fuse(
     if min((table.labels == 0).sum(), (table.labels == 1).sum()) < FEWEST or len(set(table.persons)) < 3:
         raise UsageError(f"a fusion needs at least {FEWEST} real and {FEWEST} fake clips of 3 persons; add footage.")
     held = held_out_scores(table)
-    whole = ~table.motion_only
+    # thresholds come from clips as a scan sees them: with the network's word, on persons it was not taught
+    whole = ~table.motion_only & ~(np.isin(table.persons, list(seen_persons)) & (scorer is not None))
     calibration = Calibration(false_positive_rate=false_positive_rate).fit(held.scores[whole], table.labels[whole])
     return Model(
         id=model_id,
@@ -163,15 +164,18 @@ def fuse(
         network=network,
         limits=Limits(),
         usual=usual_surface([x for x in examples if x.label == "real" and not x.motion_only]),
-        notes={**(notes or {}), "fusion": results(table, held)},
+        notes={**(notes or {}), "fusion": results(table, held, whole)},
     )
 
 
-def results(table: Table, held: HeldOut) -> dict[str, Any]:
-    """What the fusion reaches on persons it was not fitted on, overall, by kind of fake and by column alone."""
+def results(table: Table, held: HeldOut, whole: NDArray[np.bool_]) -> dict[str, Any]:
+    """What the fusion reaches on persons it was not fitted on, overall, by kind of fake and by column alone.
+
+    ``whole`` are the examples with pictures that no learned score was taught on.
+    """
     from facewitness.detector.metrics import auc
 
-    real, whole = table.labels == 0, ~table.motion_only
+    real, motion = table.labels == 0, table.motion_only
 
     def by_kind(scores: NDArray, part: NDArray) -> dict[str, float]:
         kinds = sorted({str(k) for k in table.kinds[~real & part]})
@@ -186,13 +190,13 @@ def results(table: Table, held: HeldOut) -> dict[str, Any]:
         "examples": {
             "real": int((real & whole).sum()),
             "fake": int((~real & whole).sum()),
-            "motion": int((~real & ~whole).sum()),
-            "persons": len(set(table.persons)),
+            "motion": int((~real & motion).sum()),
+            "persons": len(set(table.persons[whole])),
         },
         "auc_held_out": auc(table.labels[whole], held.scores[whole]),
         "auc_by_kind": by_kind(held.scores, whole),
-        "auc_of_motion_by_kind": by_kind(held.scores, ~whole),
-        "auc_of_motion_by_eyes_alone": by_kind(held.eyes, ~whole),
+        "auc_of_motion_by_kind": by_kind(held.scores, motion),
+        "auc_of_motion_by_eyes_alone": by_kind(held.eyes, motion),
         "auc_of_one_column": alone,
     }
 

@@ -3,27 +3,36 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facewitness.detector.crops import PATCHES, atlas, cut_chip
+from facewitness.detector.crops import PATCHES, Chip, atlas, cut_chip, face_square
 from facewitness.detector.evidence import Evidence, EyeCrops
-from facewitness.detector.network import Scorer
 from facewitness.detector.sampling import Follower, Sighting, stride, thin
 from facewitness.detector.texture import QUANTITIES, REGIONS, statistics
 from facewitness.faces import FaceTrack
 from facewitness.faces import landmarks as lm
 from facewitness.media.types import Frame
 
-BATCH = 16
-"""Atlases that go through the network at once."""
+BATCH = 8
+"""Faces that go through the network at once."""
+SCORE_EVERY = 2
+"""The network sees every second look, beside the look before it: 6.25 a second."""
 EYE_CROPS = 64
 """Frames of which eye crops are kept at most, spread over the clip; what keeps memory from growing with its length."""
 EYE_SIZE = (96, 48)
 MIN_PRESENCE = 0.05
 """Share of the looked-at frames below which a face is not reported."""
+
+
+class FrameScorer(Protocol):
+    """What the network is to a measurement: ``network.Scorer``, or whatever stands in for it."""
+
+    def frames(self, pairs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(B, 160, 160, 6) faces beside the looks before -> embeddings (B, E) and frame logits (B,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +57,8 @@ class _Collected:
     flow: list[tuple[float, float]] = field(default_factory=list)
     brightness: list[float] = field(default_factory=list)
     before: NDArray[np.uint8] | None = None
+    chip_before: Chip | None = None
+    scored: list[int] = field(default_factory=list)
     embeddings: list[NDArray[np.float32]] = field(default_factory=list)
     logits: list[NDArray[np.float32]] = field(default_factory=list)
     eye_rows: list[int] = field(default_factory=list)
@@ -57,7 +68,7 @@ class _Collected:
 
 
 def measure(
-    frames: Iterable[Frame], fps: float, *, scorer: Scorer | None = None, max_faces: int = 4, thinned: bool = False
+    frames: Iterable[Frame], fps: float, *, scorer: FrameScorer | None = None, max_faces: int = 4, thinned: bool = False
 ) -> list[FaceMeasures]:
     """Measure all faces of a clip of ``fps`` (0 where unknown), the most present and largest first.
 
@@ -117,9 +128,9 @@ def measure_chapters(
         last = frame.time_s
         for sighting in follower.update(frame):
             face = faces.setdefault(sighting.face, _Collected())
-            now = _look(face, frame, sighting, index)
-            if scorer is not None:
-                queue.append((face, now))
+            pair = _look(face, frame, sighting, index, wanted=scorer is not None)
+            if scorer is not None and pair is not None:
+                queue.append((face, pair))
                 if len(queue) >= BATCH:
                     _score(queue, scorer)
         index += 1
@@ -132,20 +143,25 @@ def _rate_of(track: FaceTrack) -> float:
     return (len(track.pts) - 1) / span if span > 0 else 0.0
 
 
-def _look(face: _Collected, frame: Frame, sighting: Sighting, index: int) -> NDArray[np.uint8]:
-    """Take in one sighting; returns the atlas beside the one before, (128, 192, 6)."""
+def _look(face: _Collected, frame: Frame, sighting: Sighting, index: int, *, wanted: bool) -> NDArray[np.uint8] | None:
+    """Take in one sighting; returns what the network is to see, (160, 160, 6): the face beside the look before."""
     chip = cut_chip(frame.image, sighting.mesh)
     now = atlas(chip.image, chip.mesh)
     follows = bool(face.rows) and face.rows[-1] == index - 1
-    before = face.before if follows else None
+    before, chip_before = (face.before, face.chip_before) if follows else (None, None)
     face.rows.append(index)
     face.texture.append(statistics(now, before))
     face.flow.append(_changes(now, before))
     face.brightness.append(float(now[32:96, 32:96].mean()))
     if len(face.rows) % face.eye_step == 0:
         _keep_eyes(face, frame.image, sighting.mesh, index)
-    face.before = now
-    return np.concatenate([now, now if before is None else before], -1)
+    face.before, face.chip_before = now, chip
+    if not wanted or len(face.rows) % SCORE_EVERY:
+        return None
+    face.scored.append(index)
+    square = face_square(chip.image, chip.mesh)
+    earlier = square if chip_before is None else face_square(chip_before.image, chip_before.mesh)
+    return np.concatenate([square, earlier], -1)
 
 
 def _changes(now: NDArray[np.uint8], before: NDArray[np.uint8] | None) -> tuple[float, float]:
@@ -183,7 +199,7 @@ def _keep_eyes(face: _Collected, image: NDArray[np.uint8], mesh: NDArray[np.floa
         face.eye_step *= 2
 
 
-def _score(queue: list[tuple[_Collected, NDArray[np.uint8]]], scorer: Scorer) -> None:
+def _score(queue: list[tuple[_Collected, NDArray[np.uint8]]], scorer: FrameScorer) -> None:
     embeddings, logits = scorer.frames(np.stack([pair for _, pair in queue]))
     for (face, _), e, f in zip(queue, embeddings, logits, strict=True):
         face.embeddings.append(e)
@@ -204,10 +220,10 @@ def _measures(track: FaceTrack, face: _Collected, fps: float) -> FaceMeasures:
     evidence = Evidence(
         track=track, fps=fps, texture=texture, flow=flow, eyes=eyes, brightness=float(np.mean(face.brightness))
     )
-    has = len(face.embeddings) == len(face.rows) and bool(face.rows)
+    has = len(face.embeddings) == len(face.scored) and bool(face.scored)
     return FaceMeasures(
         evidence=evidence,
         embeddings=np.stack(face.embeddings) if has else np.zeros((0, 1), np.float32),
         logits=np.array(face.logits, np.float32) if has else np.zeros(0, np.float32),
-        rows=np.array(face.rows if has else [], np.int64),
+        rows=np.array(face.scored if has else [], np.int64),
     )

@@ -1,4 +1,4 @@
-"""The network: a timm backbone over atlases of aligned crops, and a small head over their embeddings in time."""
+"""The network: a timm backbone over upright squares around the face, and a small head over their embeddings in time."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facewitness.detector.backbones import DEFAULT_ARGS, DEFAULT_BACKBONE, create_backbone
-from facewitness.detector.crops import ATLAS_HEIGHT, ATLAS_WIDTH
+from facewitness.detector.backbones import DEFAULT_BACKBONE, IMAGENET_MEAN, IMAGENET_SCALE, STRIDE, create_backbone
+from facewitness.detector.crops import FACE_PX
 from facewitness.errors import UsageError
 
-CELL_PX = 32
-"""Pixels of the atlas along one cell of the map that says where the picture was changed."""
+CELLS = FACE_PX // STRIDE
+"""Cells along each side of the map that says where the picture was changed."""
+CHANGE_SCALE = 24.0
+"""Grey levels of change between looks that count as one."""
 GREY = (0.299, 0.587, 0.114)
 
 
@@ -25,51 +27,44 @@ class NetworkConfig:
 
     backbone: str = DEFAULT_BACKBONE
     """Any timm backbone by name."""
-    backbone_args: dict[str, Any] = field(default_factory=lambda: dict(DEFAULT_ARGS))
+    backbone_args: dict[str, Any] = field(default_factory=dict)
     embedding: int = 64
     """Numbers kept of one frame."""
     window: int = 16
-    """Frames the temporal head looks at, at the rate of the analysis (12.5 a second)."""
+    """Frames the temporal head looks at; a scan gives it every second look, 6.25 a second."""
 
 
 class FaceNetwork(nn.Module):
-    """One frame: atlas and the atlas before it -> embedding, logit of the frame, logits of where it was changed.
+    """One frame: the face and the look before it -> embedding, logit of the frame, logits of where it was changed.
 
-    Input (B, 6, 128, 192) float 0..255: RGB of the frame, RGB of the frame before (the same where there is none).
-    Inside, the
-    grey high-pass of the frame and its change since the frame before are made of it, so that the exported network
-    takes pictures.
-    Output (B, embedding), (B,), (B, cells) with cells = 4 x 6, row by row.
+    Input (B, 6, 160, 160) float 0..255: RGB of the frame, RGB of the look before (the same where there is none). The
+    change in grey between them is made inside, so that the exported network takes pictures.
+    Output (B, embedding), (B,), (B, cells) with cells = 10 x 10, row by row. The cells are taught where the picture was
+    changed, and say where the embedding should look (Dang et al., CVPR 2020, attend in the same way).
     """
 
     grey: Tensor
 
     def __init__(self, config: NetworkConfig, *, pretrained: bool = False):
         super().__init__()
-        self.backbone = create_backbone(config.backbone, in_chans=5, pretrained=pretrained, **config.backbone_args)
-        channels = self.backbone.num_features
-        rows, columns = ATLAS_HEIGHT // CELL_PX, ATLAS_WIDTH // CELL_PX
-        self.pool = nn.AdaptiveAvgPool2d((rows, columns))
+        self.backbone = create_backbone(config.backbone, in_chans=4, pretrained=pretrained, **config.backbone_args)
+        channels = self.backbone.feature_info.channels()[0]
         self.cells = nn.Conv2d(channels, 1, 1)
-        self.squeeze = nn.Sequential(nn.Conv2d(channels, 24, 1), nn.ReLU())
-        self.embed = nn.Sequential(
-            nn.Flatten(), nn.Dropout(0.2), nn.Linear(24 * rows * columns + channels, config.embedding), nn.Tanh()
-        )
+        self.embed = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * channels, config.embedding), nn.Tanh())
         self.frame = nn.Linear(config.embedding, 1)
         self.register_buffer("grey", torch.tensor(GREY).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
         now, before = x[:, :3], x[:, 3:]
-        grey = (now * self.grey).sum(1, keepdim=True)
-        change = grey - (before * self.grey).sum(1, keepdim=True)
-        blurred = nn.functional.avg_pool2d(grey, 5, 1, 2, count_include_pad=False)
-        fine = ((grey - blurred) / 12).clamp(-3, 3)
-        maps = self.backbone(torch.cat([now / 64 - 2, fine, (change / 24).clamp(-3, 3)], 1))
-        maps = self.pool(maps)
-        small = torch.cat([self.squeeze(maps).flatten(1), maps.mean((2, 3))], 1)
-        embedding = self.embed(small)
-        return embedding, self.frame(embedding)[:, 0], self.cells(maps).flatten(1)
+        change = ((now - before) * self.grey).sum(1, keepdim=True)
+        x = torch.cat([(now - IMAGENET_MEAN) / IMAGENET_SCALE, (change / CHANGE_SCALE).clamp(-3, 3)], 1)
+        maps = self.backbone(x)[0]
+        cells = self.cells(maps).flatten(1)
+        flat = maps.flatten(2)
+        attended = (flat * cells.softmax(1)[:, None]).sum(2)
+        embedding = self.embed(torch.cat([flat.mean(2), attended], 1))
+        return embedding, self.frame(embedding)[:, 0], cells
 
 
 class TemporalHead(nn.Module):
@@ -165,7 +160,7 @@ class Scorer:
             self._torch = load_network(path)
 
     def frames(self, pairs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(B, 128, 192, 6) uint8 atlases beside the ones before -> embeddings (B, E) and frame logits (B,)."""
+        """(B, 160, 160, 6) uint8 faces beside the looks before -> embeddings (B, E) and frame logits (B,)."""
         x = np.ascontiguousarray(pairs.transpose(0, 3, 1, 2), np.float32)
         if self._face is not None:
             out = self._face(x)
@@ -194,7 +189,7 @@ def _openvino(path: Path) -> tuple[Any, Any]:
     core = ov.Core()
     if not all(f.is_file() for f in files):
         model = load_network(path)
-        face = torch.zeros(2, 6, ATLAS_HEIGHT, ATLAS_WIDTH)
+        face = torch.zeros(2, 6, FACE_PX, FACE_PX)
         head = torch.zeros(2, model.config.window, model.config.embedding), torch.zeros(2, model.config.window)
         folder.mkdir(parents=True, exist_ok=True)
         for part, example, file in ((model.face, face, files[0]), (model.head, head, files[1])):

@@ -106,23 +106,29 @@ class PseudoFakes:
             shares = shares * keep / (shares * keep).sum()
         kind = kind or str(rng.choice(kinds, p=shares))
         maker = au.self_blended if kind == "blended" else getattr(self, kind)
-        return kind, maker(images, meshes, rng)
+        made, moved, masks = maker(images, meshes, rng)
+        if kind != "blended" and rng.random() < 0.7:
+            made = au.match_detail(made, images, masks, float(rng.uniform(0.75, 1.4)))
+        return kind, (made, moved, masks)
 
     def decoded(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> au.Images:
-        """The burst decoded anew at a generator's resolution (face of 80 to 190 pixels), then enlarged."""
+        """The burst decoded anew at a generator's resolution (face of 110 to 256 pixels), then enlarged.
+
+        A part of what the decoder lost is given back, none to nearly all, so that good decoders are taught too.
+        """
         face = face_size(meshes[0])
-        factor = max(face / float(rng.uniform(80, 190)), 1.0)
+        factor = max(face / float(np.exp(rng.uniform(np.log(110), np.log(256)))), 1.0)
         height, width = images.shape[1:3]
         if factor > 1:
             size = (round(width / factor), round(height / factor))
             images = np.stack([cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in images])
         if self._decoders:
-            images = reconstruct(self._decoders[int(rng.integers(len(self._decoders)))], images)
+            new = reconstruct(self._decoders[int(rng.integers(len(self._decoders)))], images)
+            kept = float(rng.uniform(0, 0.85))
+            images = np.stack([cv2.addWeighted(a, 1 - kept, b, kept, 0) for a, b in zip(new, images, strict=True)])
         if factor > 1:
             how = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4]))
             images = np.stack([cv2.resize(i, (width, height), interpolation=how) for i in images])
-        if rng.random() < 0.3:
-            images = au.sharpen(images, float(rng.uniform(0.2, 0.8)))
         return images
 
     def reconstructed(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> Made:
@@ -141,7 +147,8 @@ class PseudoFakes:
         if rng.random() < 0.6:
             masks = au.region_masks(meshes, images.shape[1:3], "mouth", rng)
             new = au.paste(new, images, masks)
-        new = self.decoded(new, moved, rng)
+        if rng.random() < 0.75:
+            new = self.decoded(new, moved, rng)
         changed = np.ones(images.shape[:3], np.float32)
         if rng.random() < 0.25:
             changed = au.region_masks(moved, images.shape[1:3], "face", rng)
@@ -166,7 +173,7 @@ class PseudoFakes:
             lower = self.decoded(lower, meshes, rng)
         if rng.random() < 0.5:
             lower = au.colour_jitter(lower, rng, strength=0.4)
-        masks = au.region_masks(meshes, images.shape[1:3], str(rng.choice(["lower", "mouth"])), rng)
+        masks = au.region_masks(meshes, images.shape[1:3], str(rng.choice(["lower", "lower", "mouth", "box"])), rng)
         return au.paste(images, lower, masks), meshes, masks
 
     def eyes_held(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> Made:

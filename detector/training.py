@@ -6,9 +6,11 @@ stopped goes on where it was: shards of pairs that are there are kept, training 
 """
 
 import contextlib
+import copy
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -17,10 +19,13 @@ from numpy.typing import NDArray
 
 from facewitness.detector import augment as au
 from facewitness.detector.autoencoder import Autoencoder
-from facewitness.detector.crops import atlas, face_size
+from facewitness.detector.crops import FACE_PX, atlas, face_size, face_square
+from facewitness.detector.examples import Example
 from facewitness.detector.material import load_burst
-from facewitness.detector.network import CELL_PX, Detector, NetworkConfig
+from facewitness.detector.network import CELLS, Detector, NetworkConfig
 from facewitness.detector.pseudo import PseudoFakes
+from facewitness.detector.texture import statistics, summary
+from facewitness.errors import UsageError
 from facewitness.files import whole_file
 
 WINDOW = 9
@@ -34,29 +39,33 @@ STILLS_SHARE = 0.15
 class TrainingConfig:
     """How the network is trained."""
 
-    shards: int = 120
+    shards: int = 200
     """Shards of 16 pairs to make."""
+    held_shards: int = 12
+    """Shards of pairs of persons who are not trained on, for telling how far training has come."""
     steps: int = 3000
     """Steps of the backbone."""
     head_steps: int = 1500
-    batch_pairs: int = 8
-    frames: int = 3
+    batch_pairs: int = 12
+    frames: int = 1
     """Frames taken of each window in a step."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 6e-4
     weight_decay: float = 0.02
-    ema: float = 0.998
+    ema: float = 0.995
     """Weights are averaged over the last steps with this decay."""
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Atlases (9, 128, 192, 3) of a real window and of the fake made from it, (9, 4, 6) shares of change, the fake's
-    kind."""
+    """A real window and the fake made from it."""
 
-    real: NDArray[np.uint8]
-    fake: NDArray[np.uint8]
+    squares: NDArray[np.uint8]
+    """(2, 9, 160, 160, 3) faces, the real window and the fake one."""
     cells: NDArray[np.uint8]
+    """(9, 10, 10) shares of change in the fake."""
+    surface: NDArray[np.float32]
+    """(2, F) surface statistics of both windows; none where there is no time."""
     kind: str
     person: str
 
@@ -84,35 +93,42 @@ class PairMaker:
         burst = load_burst(path)
         start = int(rng.integers(max(len(burst) - WINDOW, 0) + 1))
         images, meshes = _resized(burst.images[start : start + WINDOW], burst.meshes[start : start + WINDOW], rng)
-        real, fake, cells, kind = self._pair(images, meshes, rng)
-        return Pair(real, fake, cells, kind, burst.person)
+        kind, real, fake, at, cells = self._pair(images, meshes, rng)
+        surface = np.stack([_surface(real, at[0]), _surface(fake, at[1])])
+        return Pair(np.stack([_squares(real, at[0]), _squares(fake, at[1])]), cells, surface, kind, burst.person)
 
     def _of_stills(self, rng: au.Rng) -> Pair:
-        parts = []
+        squares, shares = [], []
         for i in rng.choice(len(self._stills), WINDOW - 1, replace=True):
             burst = load_burst(self._stills[int(i)])
-            parts.append(self._pair(*_resized(burst.images, burst.meshes, rng), rng))
-        first = parts[0]
-        both = [np.concatenate([p[k] for p in [first, *parts]]) for k in range(3)]
-        return Pair(both[0], both[1], both[2], "still", "")
+            _, real, fake, at, cells = self._pair(*_resized(burst.images, burst.meshes, rng), rng)
+            squares.append(np.stack([_squares(real, at[0]), _squares(fake, at[1])]))
+            shares.append(cells)
+        first = [squares[0], *squares], [shares[0], *shares]
+        return Pair(np.concatenate(first[0], 1), np.concatenate(first[1]), np.zeros((2, 0), np.float32), "still", "")
 
-    def _pair(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> tuple[NDArray, NDArray, NDArray, str]:
+    def _pair(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> tuple[str, NDArray, NDArray, NDArray, NDArray]:
+        """Kind, real and fake pictures handled alike, (2, T, 468, 2) where their faces are, shares of change."""
         kind, (made, made_meshes, masks) = self._fakes.make(images, meshes, rng)
         history = au.draw_handling(rng)
         real, made = au.handle(images, meshes, history), au.handle(made, meshes, history)
-        shake = rng.normal(0, 0.004 * face_size(meshes[0]), (len(images), 1, 2)) + rng.normal(
-            0, 0.01 * face_size(meshes[0]), (1, 1, 2)
+        face = face_size(meshes[0])
+        shake = rng.normal(0, 0.004 * face, (len(images), 1, 2)) + rng.normal(0, 0.015 * face, (1, 1, 2))
+        at = np.stack([meshes[..., :2] + shake, made_meshes[..., :2] + shake]).astype(np.float32)
+        cells = np.stack(
+            [_shares(face_square((m * 255).astype(np.uint8), p)) for m, p in zip(masks, at[1], strict=True)]
         )
-        cells = [
-            _shares(atlas((m * 255).astype(np.uint8), at)) for m, at in zip(masks, made_meshes + shake, strict=True)
-        ]
-        atlases = [
-            np.stack([atlas(i, at) for i, at in zip(pictures, where + shake, strict=True)])
-            for pictures, where in ((real, meshes), (made, made_meshes))
-        ]
-        if rng.random() < 0.5:
-            atlases, cells = [_mirrored(a) for a in atlases], [_mirrored_cells(c) for c in cells]
-        return atlases[0], atlases[1], np.stack(cells), kind
+        return kind, real, made, at, cells
+
+
+def _squares(images: au.Images, meshes: NDArray) -> NDArray[np.uint8]:
+    return np.stack([face_square(i, m) for i, m in zip(images, meshes, strict=True)])
+
+
+def _surface(images: au.Images, meshes: NDArray) -> NDArray[np.float32]:
+    """Surface statistics of a window whose first look only stands before the second."""
+    atlases = [atlas(i, m) for i, m in zip(images, meshes, strict=True)]
+    return summary(np.stack([statistics(b, a) for a, b in pairwise(atlases)]))
 
 
 def _is_still(path: Path) -> bool:
@@ -137,36 +153,24 @@ def _resized(images: au.Images, meshes: NDArray, rng: au.Rng) -> tuple[au.Images
 
 
 def _shares(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    rows, columns = mask.shape[0] // CELL_PX, mask.shape[1] // CELL_PX
-    return mask.reshape(rows, CELL_PX, columns, CELL_PX).mean((1, 3)).astype(np.uint8)
-
-
-def _mirrored(atlases: NDArray) -> NDArray:
-    """Atlases of the mirrored face: the eyes change places."""
-    out = np.empty_like(atlases)
-    out[:, :, :128] = atlases[:, :, 127::-1]
-    right = atlases[:, :, :127:-1]
-    out[:, :48, 128:], out[:, 48:96, 128:], out[:, 96:, 128:] = right[:, 48:96], right[:, :48], right[:, 96:]
-    return out
-
-
-def _mirrored_cells(cells: NDArray) -> NDArray:
-    out = cells.copy()
-    out[:, :4] = cells[:, 3::-1]
-    return out  # cells of 32 straddle the eye patches of 48; their shares differ little between the sides
+    side = FACE_PX // CELLS
+    return mask.reshape(CELLS, side, CELLS, side).mean((1, 3)).astype(np.uint8)
 
 
 def write_shard(maker: PairMaker, number: int, folder: Path) -> Path:
-    """Make shard ``number`` (16 pairs) unless it is there."""
+    """Make shard ``number`` (16 pairs) unless it is there: the squares as .npy, what belongs to them as .npz."""
     path = folder / f"pairs{number:05d}.npz"
     if not path.is_file():
         pairs = [maker.make(number * SHARD_PAIRS + i) for i in range(SHARD_PAIRS)]
-        with whole_file(path) as part:
+        size = max(p.surface.shape[1] for p in pairs)
+        surface = [p.surface if p.surface.shape[1] else np.full((2, size), np.nan, np.float32) for p in pairs]
+        with whole_file(path.with_suffix(".npy")) as part, part.open("wb") as f:
+            np.save(f, np.stack([p.squares for p in pairs]))
+        with whole_file(path) as part, part.open("wb") as f:
             np.savez(
-                part,
-                real=np.stack([p.real for p in pairs]),
-                fake=np.stack([p.fake for p in pairs]),
+                f,
                 cells=np.stack([p.cells for p in pairs]),
+                surface=np.stack(surface),
                 kind=np.array([p.kind for p in pairs]),
                 person=np.array([p.person for p in pairs]),
             )
@@ -174,64 +178,70 @@ def write_shard(maker: PairMaker, number: int, folder: Path) -> Path:
 
 
 class Pool:
-    """Shards in memory as they come; batches are drawn from those that are there."""
+    """Shards on disk as they come; batches are drawn from those that are there."""
 
-    def __init__(self, folder: Path, *, limit: int = 130):
+    def __init__(self, folder: Path, *, limit: int | None = None):
         self._folder, self._limit = folder, limit
-        self._known: dict[Path, dict[str, NDArray]] = {}
+        self._shards: dict[Path, dict[str, NDArray]] = {}
 
     def refresh(self) -> int:
         """Take in new shards; how many pairs there are."""
         for path in sorted(self._folder.glob("pairs*.npz"))[: self._limit]:
-            if path not in self._known:
-                with contextlib.suppress(OSError, ValueError), np.load(path, allow_pickle=False) as z:
-                    self._known[path] = {k: z[k] for k in ("real", "fake", "cells", "kind", "person")}
-        return len(self._known) * SHARD_PAIRS
+            if path not in self._shards:
+                with np.load(path, allow_pickle=False) as z:
+                    shard = {k: z[k] for k in ("cells", "surface", "kind", "person")}
+                shard["squares"] = np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+                self._shards[path] = shard
+        return len(self._shards) * SHARD_PAIRS
 
     def draw(self, rng: au.Rng, pairs: int, frames: int) -> tuple[NDArray, NDArray, NDArray]:
-        """Inputs (2 * pairs * frames, 6, 128, 192) uint8, labels (N,), shares of change (N, 24) 0..1."""
-        shards = list(self._known.values())
-        xs, ys, cs = [], [], []
-        for _ in range(pairs):
-            shard = shards[int(rng.integers(len(shards)))]
-            i = int(rng.integers(SHARD_PAIRS))
-            at = rng.choice(np.arange(1, WINDOW), frames, replace=False)
-            before = at if shard["kind"][i] == "still" else at - 1
-            for name in ("real", "fake"):
-                xs.append(np.concatenate([shard[name][i][at], shard[name][i][before]], -1))
-                ys.append(np.full(frames, float(name == "fake")))
-                share = shard["cells"][i][at].reshape(frames, -1) / 255
-                cs.append(share if name == "fake" else np.zeros_like(share))
-        x = np.concatenate(xs).transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(x), np.concatenate(ys), np.concatenate(cs)
+        """Inputs (2 * pairs * frames, 6, 160, 160) uint8, labels (N,), shares of change (N, 100) 0..1."""
+        shards = list(self._shards.values())
+        rows = [(int(rng.integers(len(shards))), int(rng.integers(SHARD_PAIRS))) for _ in range(pairs)]
+        parts = [self._frames(shards[s], i, rng.choice(np.arange(1, WINDOW), frames, replace=False)) for s, i in rows]
+        mirrored = [(x[:, :, :, ::-1], y, c[:, :, ::-1]) if rng.random() < 0.5 else (x, y, c) for x, y, c in parts]
+        x, y, c = (np.concatenate(p) for p in zip(*mirrored, strict=True))
+        return np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y, c.reshape(len(c), -1)
 
-    def windows(self) -> tuple[NDArray, NDArray, NDArray]:
-        """Where the windows with time are: (N,) shard, (N,) row in it, and (N,) the person seen; photographs are left
-        out."""
-        shards = list(self._known.values())
-        rows = [(s, i) for s, d in enumerate(shards) for i, k in enumerate(d["kind"]) if k != "still"]
-        persons = [str(shards[s]["person"][i]) for s, i in rows]
-        return np.array([s for s, _ in rows]), np.array([i for _, i in rows]), np.array(persons)
+    def everything(self, at: int = WINDOW // 2) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
+        """Inputs (2, 6, 160, 160), labels (2,) and kind (2,) of one frame of every pair, in order."""
+        for shard in self._shards.values():
+            for i in range(SHARD_PAIRS):
+                x, y, _ = self._frames(shard, i, np.array([at]))
+                yield x.transpose(0, 3, 1, 2), y, np.repeat(shard["kind"][i], 2)
 
-    def window(self, shard: int, row: int, name: str) -> NDArray[np.uint8]:
-        """(8, 128, 192, 6) frames of one window beside those before them."""
-        a = list(self._known.values())[shard][name][row]
-        return np.concatenate([a[1:], a[:-1]], -1)
+    @staticmethod
+    def _frames(shard: dict[str, NDArray], i: int, at: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        before = at if shard["kind"][i] == "still" else at - 1
+        seen = shard["squares"][i]
+        x = np.concatenate([np.concatenate([seen[k][at], seen[k][before]], -1) for k in range(2)])
+        share = shard["cells"][i][at] / 255
+        return x, np.repeat([0.0, 1.0], len(at)), np.concatenate([np.zeros_like(share), share])
+
+    def surface(self) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]]:
+        """Surface statistics (N, F), labels and persons of every window with time."""
+        x, who = [], []
+        for shard in self._shards.values():
+            timed = shard["kind"] != "still"
+            x.append(shard["surface"][timed].reshape(-1, shard["surface"].shape[-1]))
+            who.append(np.repeat(shard["person"][timed], 2))
+        return np.concatenate(x), np.tile([0, 1], sum(map(len, who)) // 2), np.concatenate(who)
 
 
 def train_backbone(
     pool: Pool, config: TrainingConfig, network: NetworkConfig, checkpoint: Path, *, say: Callable[[str], None] = print,
-    device: str = "cpu", pretrained: bool = False, refresh_every: int = 50,
+    device: str = "cpu", pretrained: bool = False, held: Pool | None = None, refresh_every: int = 50,
 ) -> Detector:  # fmt: skip
-    """Fit the frame part of the network; goes on from ``checkpoint`` where that is there. Returns the averaged
-    weights."""
+    """Fit the frame part of the network; goes on from ``checkpoint`` where that is there. Returns the averaged weights.
+
+    ``held`` holds pairs of persons who are not trained on; what the averaged weights reach there is said on the way.
+    """
     import torch
     from torch import nn
 
     torch.manual_seed(config.seed)
     model = Detector(network, pretrained=pretrained).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = Detector(network, pretrained=pretrained)
-    average.load_state_dict(model.state_dict())
+    average = copy.deepcopy(model)
     decay = [p for p in model.face.parameters() if p.ndim > 1]
     plain = [p for p in model.face.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
@@ -268,7 +278,7 @@ def train_backbone(
         with torch.no_grad():
             keep = min(config.ema, (step + 1) / (step + 10))
             for a, b in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-                a.lerp_(b.cpu(), 1 - keep) if a.is_floating_point() else a.copy_(b)
+                a.lerp_(b, 1 - keep) if a.is_floating_point() else a.copy_(b)
         shown.append((float(loss.detach()), float(((logits > 0) == (target > 0.5)).float().mean())))
         if (step + 1) % 50 == 0 or step + 1 == config.steps:
             loss_now, right = np.mean(shown, axis=0)
@@ -280,7 +290,28 @@ def train_backbone(
             }  # fmt: skip
             with whole_file(checkpoint) as part:
                 torch.save(state, part)
-    return average.eval()
+        if held is not None and (step + 1) % 500 == 0:
+            say(f"step {step + 1} on persons held out: {judged(average, held)}")
+    return average.cpu().eval()
+
+
+def judged(model: Detector, pool: Pool) -> dict[str, float]:
+    """AUC of single frames of the pairs in ``pool``: over all, and by kind of fake."""
+    import torch
+
+    from facewitness.detector.metrics import auc
+
+    device = next(model.parameters()).device
+    scores, labels, kinds = [], [], []
+    model.eval()
+    with torch.inference_mode():
+        for x, y, kind in pool.everything():
+            scores.append(model.face(torch.from_numpy(np.ascontiguousarray(x)).float().to(device))[1].cpu().numpy())
+            labels.append(y)
+            kinds.append(kind)
+    s, y, k = (np.concatenate(v) for v in (scores, labels, kinds))
+    told = {"all": auc(y, s)} | {str(one): auc(y[k == one], s[k == one]) for one in sorted(set(k))}
+    return {name: round(value, 3) for name, value in told.items()}
 
 
 def _schedule(step: int, steps: int) -> float:
@@ -290,38 +321,40 @@ def _schedule(step: int, steps: int) -> float:
 
 
 def train_head(
-    model: Detector, pool: Pool, config: TrainingConfig, *, say: Callable[[str], None] = print, batch: int = 32
-) -> Detector:
-    """Fit the temporal head on the embeddings of all windows, the frame part frozen."""
+    model: Detector, examples: Sequence[Example], config: TrainingConfig, *, say: Callable[[str], None] = print,
+    batch: int = 64,
+) -> Detector:  # fmt: skip
+    """Fit the temporal head on windows of measured clips, the frame part frozen."""
     import torch
     from torch import nn
 
-    shards, rows, _ = pool.windows()
-    embeddings, logits = [], []
+    size = model.config.window
+    starts: dict[str, list[tuple[torch.Tensor, torch.Tensor, int]]] = {"real": [], "fake": []}
     with torch.inference_mode():
-        for s, r in zip(shards, rows, strict=True):
-            for name in ("real", "fake"):
-                x = torch.from_numpy(pool.window(s, r, name)).permute(0, 3, 1, 2).float()
-                e, f, _ = model.face(x)
-                embeddings.append(e)
-                logits.append(f)
-    e_all, f_all = torch.stack(embeddings).clone(), torch.stack(logits).clone()
-    y_all = torch.tensor([0.0, 1.0]).repeat(len(shards))
+        for x in examples:
+            if len(x.squares) < size // 2:
+                continue
+            parts = [torch.from_numpy(x.squares[k : k + 32]).permute(0, 3, 1, 2) for k in range(0, len(x.squares), 32)]
+            seen = [model.face(p.float()) for p in parts]
+            e, f = torch.cat([s[0] for s in seen]), torch.cat([s[1] for s in seen])
+            starts[x.label] += [(e, f, k) for k in range(max(len(e) - size, 0) + 1)]
+    if not all(starts.values()):
+        raise UsageError("the clips are too short to teach the network about time; it needs some of three seconds.")
     torch.manual_seed(config.seed)
-    optimiser = torch.optim.AdamW(model.head.parameters(), lr=1e-3, weight_decay=0.02)
+    optimiser = torch.optim.AdamW(model.head.parameters(), lr=1e-3, weight_decay=0.05)
     bce = nn.BCEWithLogitsLoss()
     model.head.train()
     losses = []
+    target = torch.tensor([0.0, 1.0]).repeat_interleave(batch // 2)
     for step in range(config.head_steps):
         rng = np.random.default_rng((config.seed, 11, step))
-        pick = torch.from_numpy(rng.integers(0, len(shards), batch))
-        pick = torch.cat([2 * pick, 2 * pick + 1])
-        e, f = e_all[pick], f_all[pick]
-        if (
-            rng.random() < 0.5
-        ):  # a window of sixteen frames is what a scan shows; eight and their mirror in time stand in
-            e, f = torch.cat([e, e.flip(1)], 1), torch.cat([f, f.flip(1)], 1)
-        loss = bce(model.head(e, f), y_all[pick])
+        length = int(rng.choice([size // 2, size]))  # short clips have short windows
+        rows = [starts[y][int(k)] for y in ("real", "fake") for k in rng.integers(0, len(starts[y]), batch // 2)]
+        rows = [(e, f, min(k, max(len(e) - length, 0))) for e, f, k in rows]
+        length = min(length, *(len(e) for e, _, _ in rows))
+        e = torch.stack([e[k : k + length] for e, _, k in rows]).clone()
+        f = torch.stack([f[k : k + length] for _, f, k in rows]).clone()
+        loss = bce(model.head(e, f), target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

