@@ -5,7 +5,7 @@ import pytest
 
 from facewitness.detector import augment as au
 from facewitness.detector.autoencoder import Autoencoder, reconstruct
-from facewitness.detector.crops import atlas, cut_chip, face_size
+from facewitness.detector.crops import atlas, cut_chip, face_size, face_square
 from facewitness.detector.distortions import LEVELS, distort
 from facewitness.detector.material import Clip, bursts_of, load_burst, save_burst
 from facewitness.detector.pseudo import PseudoFakes
@@ -48,8 +48,34 @@ def test_the_same_number_makes_the_same_pair(burst, tmp_path):
 
     save_burst(burst, tmp_path / "v_one_000.npz")
     a, b = (PairMaker([tmp_path / "v_one_000.npz"], [], seed=1).make(7) for _ in range(2))
-    assert np.array_equal(a.fake, b.fake) and a.kind == b.kind and a.person == "one"
-    assert not np.array_equal(a.real, a.fake)
+    assert np.array_equal(a.squares, b.squares) and a.kind == b.kind and a.person == "one"
+    assert not np.array_equal(*a.squares)
+
+
+def test_shards_come_back_as_pairs_of_real_and_fake(burst, tmp_path):
+    from facewitness.detector.training import SHARD_PAIRS, PairMaker, Pool, write_shard
+
+    save_burst(burst, tmp_path / "v_one_000.npz")
+    write_shard(PairMaker([tmp_path / "v_one_000.npz"], [], seed=1), 0, tmp_path)
+    pool = Pool(tmp_path)
+    assert pool.refresh() == SHARD_PAIRS
+    x, y, cells = pool.draw(np.random.default_rng(0), 5, 2)
+    assert x.shape == (20, 6, 160, 160) and cells.shape == (20, 100)
+    assert y.sum() == 10 and cells[y == 0].max() == 0 and cells[y == 1].max(1).min() > 0.1
+    features, labels, persons = pool.surface()
+    assert np.isfinite(features).all() and labels.sum() * 2 == len(labels) == len(persons) == len(features)
+
+
+def test_pseudo_fakes_do_not_give_themselves_away_by_blur(burst):
+    """A made face has about as much fine detail as the real one, so that blur is not what is learned."""
+    rng = np.random.default_rng(8)
+    images, meshes = burst.images[:3], burst.meshes[:3]
+    ratios = []
+    for k in range(12):
+        made, _, masks = PseudoFakes([]).make(images, meshes, rng, ("one_shot", "reconstructed", "lip_sync")[k % 3])[1]
+        inside = masks > 0.5
+        ratios.append(au.detail(made)[inside].std() / au.detail(images)[inside].std())
+    assert 0.6 < np.median(ratios) < 1.5 and max(ratios) > 1
 
 
 def test_a_burst_comes_back_from_disk(burst, tmp_path):
@@ -66,6 +92,16 @@ def test_an_atlas_shows_the_same_face_at_any_size_and_place(burst):
     half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     a, b = atlas(image, mesh), atlas(half, (mesh + 0.5) * 0.5 - 0.5)
     assert np.abs(a.astype(int) - b).mean() < 6
+
+
+def test_the_network_sees_the_same_face_at_any_size_and_place(burst):
+    import cv2
+
+    image, mesh = burst.images[0], burst.meshes[0]
+    turned = cv2.warpAffine(image, np.array([[0.8, -0.2, 40], [0.2, 0.8, 5]]), image.shape[1::-1])
+    there = mesh[:, :2] @ np.array([[0.8, 0.2], [-0.2, 0.8]]) + [40, 5]
+    a, b = face_square(image, mesh), face_square(turned, there)
+    assert a.shape == (160, 160, 3) and np.abs(a.astype(int) - b)[20:-20, 20:-20].mean() < 6
 
 
 def test_a_chip_is_never_enlarged_and_keeps_its_landmarks(burst):
