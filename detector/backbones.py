@@ -84,6 +84,20 @@ def create_backbone(
     raise UsageError(f"the backbone {name} has no map of stride {stride}.")
 
 
+def freeze_start(model: Any, stride: int) -> None:
+    """Keep the layers up to ``stride`` as they are, weights and batch statistics; call it after ``train()``.
+
+    They cost the most, being where the maps are largest, and what they see, edges and fine texture, is what is wanted.
+    """
+    inner = model.model
+    last = [f["module"] for f in inner.feature_info if f["reduction"] <= stride][-1]
+    modules = list(inner.named_modules())  # in the order of their registration, which is that of the forward pass
+    end = max(i for i, (name, _) in enumerate(modules) if name == last or name.startswith(last + "."))
+    for name, module in modules[1 : end + 1]:
+        if not last.startswith(name + "."):  # what holds later layers too
+            module.eval().requires_grad_(False)
+
+
 def imagenet_state(path: Path) -> dict[str, Any]:
     """Weights of timm's ``tf_efficientnet_lite0`` from a file that has the same layers, in order, by other names."""
     import torch

@@ -67,6 +67,8 @@ def _fusion(told: dict[str, Any]) -> list[str]:
         "| --- | --- |",
         *[f"| {k} | {v:.3f} |" for k, v in told["auc_by_kind"].items()],
         "",
+        f"The eyes alone are judged where one of their cues is measured ({told.get('eyes_judged', 1):.0%} of clips).",
+        "",
         "| kind of made motion (landmarks only) | AUC, all cues | AUC, cues of the eyes alone |",
         "| --- | --- | --- |",
         *[

@@ -26,8 +26,8 @@ KINDS = (
     "motion_jitter",
     "still_head",
 )
-NOISE = 0.004
-"""Eye widths by which a measured iris trembles when the eye stands still."""
+NOISE = (0.003, 0.010)
+"""Eye widths by which a measured iris trembles when the eye stands still, in sharp pictures and in poor ones."""
 
 
 def make(e: Evidence, kind: str, rng: np.random.Generator) -> Evidence:
@@ -60,7 +60,7 @@ def _gaze(e: Evidence, kind: str, rng: np.random.Generator) -> FaceTrack:
     at = irises[:, :, 0] - middle
     gaze = np.stack([(at * across).sum(-1), (at * down).sum(-1)], -1) / width[..., None]
     usual = np.nanmedian(gaze, axis=0)
-    noise = rng.normal(0, NOISE, gaze.shape)
+    noise = rng.normal(0, rng.uniform(*NOISE), gaze.shape)
     if kind == "gaze_frozen":
         new = usual + noise
     elif kind == "gaze_damped":

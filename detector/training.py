@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from facewitness.detector import augment as au
 from facewitness.detector.autoencoder import Autoencoder
+from facewitness.detector.backbones import freeze_start
 from facewitness.detector.crops import FACE_PX, atlas, face_size, face_square
 from facewitness.detector.examples import Example
 from facewitness.detector.material import load_burst
@@ -45,6 +46,8 @@ class TrainingConfig:
     """Shards of pairs of persons who are not trained on, for telling how far training has come."""
     steps: int = 3000
     """Steps of the backbone."""
+    frozen_stride: int = 4
+    """Layers up to this stride keep their ImageNet weights (0: all are trained); without such weights none are kept."""
     head_steps: int = 1500
     batch_pairs: int = 12
     frames: int = 1
@@ -258,6 +261,8 @@ def train_backbone(
     bce = nn.BCEWithLogitsLoss()
     shown: list[tuple[float, float]] = []
     model.train()
+    if pretrained and config.frozen_stride:
+        freeze_start(model.face.backbone, config.frozen_stride)
     pool.refresh()
     for step in range(start, config.steps):
         if step % refresh_every == 0:
