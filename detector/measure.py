@@ -93,7 +93,7 @@ def measure_chapters(
     frames: Iterable[Frame],
     fps: float,
     *,
-    scorer: Scorer | None = None,
+    scorer: FrameScorer | None = None,
     max_faces: int = 4,
     thinned: bool = False,
     chapter_s: float,
