@@ -55,6 +55,19 @@ def test_the_imagenet_start_knows_what_it_looks_at():
         assert int(model.eval()(x).argmax()) in classes
 
 
+def test_the_frozen_start_of_a_backbone_stays_as_it_is():
+    from facewitness.detector.backbones import freeze_start
+
+    model = create_backbone("resnet10t", in_chans=4).train()
+    freeze_start(model, 4)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.1)
+    model(torch.rand(2, 4, 64, 64))[0].square().mean().backward()
+    optimiser.step()
+    changed = {k.split(".")[1] for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed == {"layer2", "layer3"}
+
+
 def test_openvino_scores_as_pytorch_does(weights, tmp_path, monkeypatch):
     monkeypatch.setenv("FACEWITNESS_CACHE", str(tmp_path))
     rng = np.random.default_rng(0)
