@@ -285,7 +285,7 @@ def train_backbone(
             for a, b in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
                 a.lerp_(b, 1 - keep) if a.is_floating_point() else a.copy_(b)
         shown.append((float(loss.detach()), float(((logits > 0) == (target > 0.5)).float().mean())))
-        if (step + 1) % 50 == 0 or step + 1 == config.steps:
+        if (step + 1) % 25 == 0 or step + 1 == config.steps:
             loss_now, right = np.mean(shown, axis=0)
             say(f"step {step + 1} loss {loss_now:.4f} accuracy {right:.3f}")
             shown.clear()
