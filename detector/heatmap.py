@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facewitness.detector.crops import Chip, atlas, cut_chip, face_size
+from facewitness.detector.crops import Chip, cut_chip, face_size, face_square
 from facewitness.detector.model import Model
 from facewitness.detector.network import Scorer
 from facewitness.errors import MissingPieceError, UnreadableInputError
@@ -131,4 +131,4 @@ def _blurred(chip: Chip, smeared: NDArray[np.uint8], u: float, v: float) -> NDAr
 
 
 def _pair(now: NDArray[np.uint8], before: NDArray[np.uint8], a: Chip, b: Chip) -> NDArray[np.uint8]:
-    return np.concatenate([atlas(now, a.mesh), atlas(before, b.mesh)], -1)
+    return np.concatenate([face_square(now, a.mesh), face_square(before, b.mesh)], -1)
