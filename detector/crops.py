@@ -3,6 +3,7 @@
 the square the network reads, and the atlas of face, eyes and mouth whose statistics the surface model reads.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -148,6 +149,23 @@ def face_square(image: NDArray[np.uint8], mesh: NDArray) -> NDArray[np.uint8]:
 def atlas(image: NDArray[np.uint8], mesh: NDArray) -> NDArray[np.uint8]:
     """The aligned atlas (128, 192, 3) of a face with ``mesh`` (468, 2 or 3) in ``image``."""
     return _cut(image, mesh, PATCHES, (ATLAS_HEIGHT, ATLAS_WIDTH))
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What a network is shown of every ``every``-th look: ``cut(image, mesh)`` gives (height, width, 3)."""
+
+    cut: Callable[[NDArray[np.uint8], NDArray], NDArray[np.uint8]]
+    height: int
+    width: int
+    every: int
+
+
+VIEWS = {
+    "face": View(cut=face_square, height=FACE_PX, width=FACE_PX, every=2),
+    "atlas": View(cut=atlas, height=ATLAS_HEIGHT, width=ATLAS_WIDTH, every=1),
+}
+"""``face`` is what `detector fit` teaches; ``atlas`` is what earlier networks were taught, the shipped one too."""
 
 
 def _cut(image: NDArray, mesh: NDArray, patches: tuple[Patch, ...], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facewitness.detector import augment as au
 from facewitness.detector import motion_fakes
-from facewitness.detector.crops import FACE_PX
+from facewitness.detector.crops import FACE_PX, VIEWS
 from facewitness.detector.cues import Measured, list_cues, run_cue
 from facewitness.detector.evidence import Evidence
 from facewitness.detector.material import load_burst
@@ -58,6 +58,8 @@ def cue_values(evidence: Evidence) -> dict[str, float]:
 
 class Tape:
     """Stands in for the network while clips are measured, and keeps what it is shown for one that is not there yet."""
+
+    view = VIEWS["face"]
 
     def __init__(self) -> None:
         self._shown: list[NDArray[np.uint8]] = []

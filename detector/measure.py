@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facewitness.detector.crops import PATCHES, Chip, atlas, cut_chip, face_square
+from facewitness.detector.crops import PATCHES, Chip, View, atlas, cut_chip
 from facewitness.detector.evidence import Evidence, EyeCrops
 from facewitness.detector.sampling import Follower, Sighting, stride, thin
 from facewitness.detector.texture import QUANTITIES, REGIONS, statistics
@@ -19,8 +19,6 @@ from facewitness.media.types import Frame
 
 BATCH = 8
 """Faces that go through the network at once."""
-SCORE_EVERY = 2
-"""The network sees every second look, beside the look before it: 6.25 a second."""
 EYE_CROPS = 64
 """Frames of which eye crops are kept at most, spread over the clip; what keeps memory from growing with its length."""
 EYE_SIZE = (96, 48)
@@ -31,8 +29,12 @@ MIN_PRESENCE = 0.05
 class FrameScorer(Protocol):
     """What the network is to a measurement: ``network.Scorer``, or whatever stands in for it."""
 
+    @property
+    def view(self) -> View:
+        """What it is to be shown."""
+
     def frames(self, pairs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(B, 160, 160, 6) faces beside the looks before -> embeddings (B, E) and frame logits (B,)."""
+        """(B, height, width, 6) views beside those of the looks before -> embeddings (B, E) and frame logits (B,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ def measure_chapters(
         last = frame.time_s
         for sighting in follower.update(frame):
             face = faces.setdefault(sighting.face, _Collected())
-            pair = _look(face, frame, sighting, index, wanted=scorer is not None)
+            pair = _look(face, frame, sighting, index, view=scorer.view if scorer is not None else None)
             if scorer is not None and pair is not None:
                 queue.append((face, pair))
                 if len(queue) >= BATCH:
@@ -143,8 +145,10 @@ def _rate_of(track: FaceTrack) -> float:
     return (len(track.pts) - 1) / span if span > 0 else 0.0
 
 
-def _look(face: _Collected, frame: Frame, sighting: Sighting, index: int, *, wanted: bool) -> NDArray[np.uint8] | None:
-    """Take in one sighting; returns what the network is to see, (160, 160, 6): the face beside the look before."""
+def _look(
+    face: _Collected, frame: Frame, sighting: Sighting, index: int, *, view: View | None
+) -> NDArray[np.uint8] | None:
+    """Take in one sighting; returns what the network is to see: its view beside that of the look before."""
     chip = cut_chip(frame.image, sighting.mesh)
     now = atlas(chip.image, chip.mesh)
     follows = bool(face.rows) and face.rows[-1] == index - 1
@@ -156,12 +160,13 @@ def _look(face: _Collected, frame: Frame, sighting: Sighting, index: int, *, wan
     if len(face.rows) % face.eye_step == 0:
         _keep_eyes(face, frame.image, sighting.mesh, index)
     face.before, face.chip_before = now, chip
-    if not wanted or len(face.rows) % SCORE_EVERY:
+    if view is None or len(face.rows) % view.every:
         return None
     face.scored.append(index)
-    square = face_square(chip.image, chip.mesh)
-    earlier = square if chip_before is None else face_square(chip_before.image, chip_before.mesh)
-    return np.concatenate([square, earlier], -1)
+    if view.cut is atlas:
+        return np.concatenate([now, now if before is None else before], -1)
+    shown = view.cut(chip.image, chip.mesh)
+    return np.concatenate([shown, shown if chip_before is None else view.cut(chip_before.image, chip_before.mesh)], -1)
 
 
 def _changes(now: NDArray[np.uint8], before: NDArray[np.uint8] | None) -> tuple[float, float]:

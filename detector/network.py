@@ -10,8 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facewitness.detector.backbones import DEFAULT_BACKBONE, IMAGENET_MEAN, IMAGENET_SCALE, STRIDE, create_backbone
-from facewitness.detector.crops import FACE_PX
+from facewitness.detector.backbones import (
+    DEFAULT_BACKBONE,
+    IMAGENET_MEAN,
+    IMAGENET_SCALE,
+    STRIDE,
+    create_backbone,
+    import_timm,
+)
+from facewitness.detector.crops import FACE_PX, VIEWS, View
 from facewitness.errors import UsageError
 
 CELLS = FACE_PX // STRIDE
@@ -28,10 +35,12 @@ class NetworkConfig:
     backbone: str = DEFAULT_BACKBONE
     """Any timm backbone by name."""
     backbone_args: dict[str, Any] = field(default_factory=dict)
+    view: str = "face"
+    """What it is shown, one of ``crops.VIEWS``."""
     embedding: int = 64
     """Numbers kept of one frame."""
     window: int = 16
-    """Frames the temporal head looks at; a scan gives it every second look, 6.25 a second."""
+    """Frames the temporal head looks at; a scan gives it every ``view.every``-th look."""
 
 
 class FaceNetwork(nn.Module):
@@ -67,6 +76,41 @@ class FaceNetwork(nn.Module):
         return embedding, self.frame(embedding)[:, 0], cells
 
 
+class AtlasNetwork(nn.Module):
+    """The first network's form, kept for weights fitted before ``FaceNetwork``: it reads atlases, (B, 6, 128, 192).
+
+    Output as of ``FaceNetwork``, with 4 x 6 cells.
+    """
+
+    grey: Tensor
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        self.backbone = import_timm().create_model(
+            config.backbone, in_chans=5, num_classes=0, global_pool="", **config.backbone_args
+        )
+        channels = self.backbone.num_features
+        self.pool = nn.AdaptiveAvgPool2d((4, 6))
+        self.cells = nn.Conv2d(channels, 1, 1)
+        self.squeeze = nn.Sequential(nn.Conv2d(channels, 24, 1), nn.ReLU())
+        self.embed = nn.Sequential(
+            nn.Flatten(), nn.Dropout(0.2), nn.Linear(24 * 4 * 6 + channels, config.embedding), nn.Tanh()
+        )
+        self.frame = nn.Linear(config.embedding, 1)
+        self.register_buffer("grey", torch.tensor(GREY).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See the class."""
+        now, before = x[:, :3], x[:, 3:]
+        grey = (now * self.grey).sum(1, keepdim=True)
+        change = grey - (before * self.grey).sum(1, keepdim=True)
+        blurred = nn.functional.avg_pool2d(grey, 5, 1, 2, count_include_pad=False)
+        fine = ((grey - blurred) / 12).clamp(-3, 3)
+        maps = self.pool(self.backbone(torch.cat([now / 64 - 2, fine, (change / CHANGE_SCALE).clamp(-3, 3)], 1)))
+        embedding = self.embed(torch.cat([self.squeeze(maps).flatten(1), maps.mean((2, 3))], 1))
+        return embedding, self.frame(embedding)[:, 0], self.cells(maps).flatten(1)
+
+
 class TemporalHead(nn.Module):
     """Embeddings (B, T, E) and frame logits (B, T) of a window -> its logit (B,). Works for any T of at least 4."""
 
@@ -96,7 +140,11 @@ class Detector(nn.Module):
     def __init__(self, config: NetworkConfig | None = None, *, pretrained: bool = False):
         super().__init__()
         self.config = config or NetworkConfig()
-        self.face = FaceNetwork(self.config, pretrained=pretrained)
+        self.face = (
+            AtlasNetwork(self.config)
+            if self.config.view == "atlas"
+            else FaceNetwork(self.config, pretrained=pretrained)
+        )
         self.head = TemporalHead(self.config)
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -121,17 +169,28 @@ def save_network(model: Detector, path: Path, **notes: str) -> None:
 
 def load_network(path: Path) -> Detector:
     """Read what ``save_network`` wrote, ready to score. Raises UsageError for a file that is not a network of ours."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    config = read_config(path)
     try:
-        with safe_open(path, "pt") as f:
-            config = NetworkConfig(**json.loads((f.metadata() or {})["config"]))
         model = Detector(config)
         model.load_state_dict(load_file(path))
     except (SafetensorError, KeyError, TypeError, RuntimeError) as e:
         raise UsageError(f"{path} is no network of this version of facewitness ({e}); fit it again.") from e
     return model.eval()
+
+
+def read_config(path: Path) -> NetworkConfig:
+    """The configuration in the header of a network's file. Raises UsageError for a file that is none of ours."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as f:
+            stored = json.loads((f.metadata() or {})["config"])
+        return NetworkConfig(**{"view": "atlas", **stored})  # before there were views, the atlas was the only one
+    except (SafetensorError, KeyError, TypeError) as e:
+        raise UsageError(f"{path} is no network of this version of facewitness ({e}); fit it again.") from e
 
 
 class Scorer:
@@ -145,6 +204,7 @@ class Scorer:
         if runtime not in ("auto", "openvino", "torch"):
             raise UsageError(f"there is no runtime {runtime!r}; choose auto, openvino or torch.")
         self.path, self.runtime = path, runtime
+        self.view: View = VIEWS[read_config(path).view]
         self._torch: Detector | None = None
         self._face: Any = None
         self._head: Any = None
@@ -160,7 +220,7 @@ class Scorer:
             self._torch = load_network(path)
 
     def frames(self, pairs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(B, 160, 160, 6) uint8 faces beside the looks before -> embeddings (B, E) and frame logits (B,)."""
+        """(B, height, width, 6) uint8 views beside those before -> embeddings (B, E) and frame logits (B,)."""
         x = np.ascontiguousarray(pairs.transpose(0, 3, 1, 2), np.float32)
         if self._face is not None:
             out = self._face(x)
@@ -189,7 +249,8 @@ def _openvino(path: Path) -> tuple[Any, Any]:
     core = ov.Core()
     if not all(f.is_file() for f in files):
         model = load_network(path)
-        face = torch.zeros(2, 6, FACE_PX, FACE_PX)
+        view = VIEWS[model.config.view]
+        face = torch.zeros(2, 6, view.height, view.width)
         head = torch.zeros(2, model.config.window, model.config.embedding), torch.zeros(2, model.config.window)
         folder.mkdir(parents=True, exist_ok=True)
         for part, example, file in ((model.face, face, files[0]), (model.head, head, files[1])):

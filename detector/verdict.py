@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from facewitness.detector.cues import Measured, get_cue, list_cues, run_cue
 from facewitness.detector.evidence import Evidence
-from facewitness.detector.measure import SCORE_EVERY, FaceMeasures
+from facewitness.detector.measure import FaceMeasures
 from facewitness.detector.model import Model
 from facewitness.detector.report import CueResult, FaceReport, Reason, Segment
 from facewitness.detector.surface_model import WINDOW as SURFACE_WINDOW
@@ -50,7 +50,7 @@ def network_windows(measures: FaceMeasures, scorer: Any) -> Windows:
     t, rows = measures.evidence.t, measures.rows
     scores, starts, ends = [], [], []
     if len(rows) and scorer is not None:
-        breaks = np.flatnonzero(np.diff(rows) > 2 * SCORE_EVERY) + 1
+        breaks = np.flatnonzero(np.diff(rows) > scorer.view.every) + 1
         for part in np.split(np.arange(len(rows)), breaks):
             size = min(NETWORK_WINDOW, len(part))
             if size < SHORTEST_WINDOW:

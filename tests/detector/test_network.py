@@ -80,6 +80,21 @@ def test_openvino_scores_as_pytorch_does(weights, tmp_path, monkeypatch):
     assert np.abs(windows[0] - windows[1]).max() < AGREEMENT
 
 
+def test_the_shipped_network_of_the_first_form_is_still_read(tmp_path, monkeypatch):
+    from facewitness.detector.crops import VIEWS
+    from facewitness.detector.model import load_model
+
+    monkeypatch.setenv("FACEWITNESS_CACHE", str(tmp_path))
+    path = load_model().network
+    scorer = Scorer(path, runtime="torch")
+    assert scorer.view is VIEWS["atlas"]
+    pairs = np.random.default_rng(0).integers(0, 256, (2, 128, 192, 6), np.uint8)
+    embeddings, logits = scorer.frames(pairs)
+    assert embeddings.shape == (2, 64) and np.isfinite(logits).all()
+    _, fast = Scorer(path, runtime="openvino").frames(pairs)
+    assert np.abs(fast - logits).max() < AGREEMENT
+
+
 def test_the_head_takes_windows_of_any_length():
     model = Detector().eval()
     for frames in (4, 16, 32):
