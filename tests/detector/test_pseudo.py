@@ -24,7 +24,7 @@ def test_a_pseudo_fake_changes_what_its_mask_says_and_little_else(burst, kind):
     assert made.shape == images.shape and made.dtype == np.uint8
     assert moved.shape == meshes.shape and masks.shape == images.shape[:3]
     change = np.abs(made.astype(int) - images).mean(-1)
-    assert change[masks > 0.5].mean() > 0.3
+    assert change[masks > 0.6 * masks.max()].mean() > 0.3  # a blend may be a quarter of the copy
     untouched = masks == 0
     # the target, too, may be what was changed; then the mask is what stayed, and the seam is what counts
     if kind != "blended" and untouched.any():
