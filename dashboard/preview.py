@@ -1,7 +1,6 @@
 """An actor under edits as one picture, kept warm: what the Edit page asks for while a slider moves."""
 
 import base64
-import dataclasses
 import re
 import threading
 import time
@@ -17,16 +16,18 @@ from numpy.typing import NDArray
 from facewitness.errors import UsageError
 from facewitness.generator.actor import Actor
 from facewitness.generator.bank import FullFrames
-from facewitness.generator.editing import EDITS, Edit, Keys, apply_edits, value_at
+from facewitness.generator.editing import EDITS, GROUPS, Keys, edited_frames, value_at
 from facewitness.generator.performance import Performance
+from facewitness.generator.reconstruct.model import pick
 
 WIDTH_PX = 480
 """A preview is drawn at most so wide; what is saved has the footage's own size."""
 QUALITY = 88
 MOST_KEYS = 200
+SAMPLE = 160
+"""Frames of the clip that an edit of one moment looks at."""
 BEFORE = 128
 """Unedited moments that are kept."""
-GROUPS = ("Eyes", "Head", "Expression", "Face shape", "Hair")
 TITLES = {
     "close_right_eye": "Close right eye",
     "close_left_eye": "Close left eye",
@@ -47,6 +48,7 @@ PRESETS: dict[str, dict[str, float]] = {
     "Turn the head": {"head_yaw": 8.0},
     "Smile": {"smile": 0.8},
     "Brows up": {"brow_up": 0.8},
+    "Remove the hair": {"hair_removed": 1.0},
     "No expression": {"expression": -1.0},
     "Stronger expression": {"expression": 0.5},
 }
@@ -84,28 +86,25 @@ class Preview:
         """The frame at a time under the edits, as a JPEG in a data URI, and a sentence for each value that was
         limited.
 
-        Raises UsageError as ``apply_edits`` does.
+        Raises UsageError as ``edited_frames`` does.
         """
-        from facewitness.generator.reenactment import render, within_reach
-
         i = self._index(at_s)
         with self._turn:
             if not settings and i in self._before:
                 return self._before[i], []
-            changed, notes = apply_edits(self.performance, settings)
-            one, more = within_reach(_frame(changed, i), self.actor)
-            unshaped = dataclasses.replace(one, identity=self.performance.identity)
-            own = _frame(self.performance, i)
-            canvas = dataclasses.replace(own, rotation=one.rotation, translation=one.translation)
-            image = next(
-                render(self.actor, one, plan_for=unshaped, canvas_for=canvas, faithful=True, synthesiser=self._maker)
+            # edits look at the whole clip (how the face rests, how far it goes); a sample of it tells the same
+            around = np.unique(np.r_[np.linspace(0, len(self.performance) - 1, SAMPLE).round().astype(int), i])
+            at = int(np.searchsorted(around, i))
+            frames, notes = edited_frames(
+                self.actor, pick(self.performance, around), settings, maker=self._maker, only=slice(at, at + 1)
             )
+            image = next(frames)
             shown = _jpeg(image)
             if not settings:
                 self._before[i] = shown
                 if len(self._before) > BEFORE:
                     self._before.popitem(last=False)
-            return shown, [*notes, *more]
+            return shown, notes
 
     def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """``{t, settings, before}`` gives ``{after, before?, values, notes, ms}``; for ``served.answer_address``.
@@ -150,20 +149,6 @@ def read_settings(value: Any) -> dict[str, Keys]:
     return out
 
 
-def group_of(edit: Edit) -> str:
-    """The tab an edit stands on; an edit that says its own ``group`` is believed."""
-    said = str(getattr(edit, "group", "") or "")
-    if said:
-        return said
-    if edit.name.startswith(("hair", "scalp")) or edit.name.endswith("hair"):
-        return "Hair"
-    if edit.name.startswith(("close_", "gaze_", "look_")):
-        return "Eyes"
-    if edit.name.startswith("head_"):
-        return "Head"
-    return "Face shape" if edit.change is None else "Expression"
-
-
 def table() -> list[dict[str, Any]]:
     """Every edit as the page draws it, in the order of the groups: whatever the generator can do appears by itself."""
     rows = [
@@ -174,26 +159,19 @@ def table() -> list[dict[str, Any]]:
             "low": float(e.low),
             "high": float(e.high),
             "step": 0.5 if e.high - e.low > 10 else 0.05,
-            "group": group_of(e),
+            "group": e.group,
             "meaning": e.meaning[:1].upper() + e.meaning[1:] + ".",
             "keyed": e.change is not None,
         }
         for e in EDITS
     ]
-    order = [*GROUPS, *(r["group"] for r in rows)]
-    return sorted(rows, key=lambda r: order.index(r["group"]))
+    return sorted(rows, key=lambda r: GROUPS.index(r["group"]))
 
 
 def presets() -> dict[str, dict[str, float]]:
     """Ready-made settings, as far as the generator knows their edits."""
     known = {e.name for e in EDITS}
     return {name: new for name, new in PRESETS.items() if set(new) <= known}
-
-
-def _frame(performance: Performance, i: int) -> Performance:
-    values = {f.name: getattr(performance, f.name) for f in dataclasses.fields(performance)}
-    one: dict[str, Any] = {n: v[i : i + 1] for n, v in values.items() if isinstance(v, np.ndarray)}
-    return dataclasses.replace(performance, **one)
 
 
 def _jpeg(image: NDArray[np.uint8]) -> str:

@@ -300,14 +300,21 @@ def _values(keys: Keys, times: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def edited_frames(
     actor: Actor, own: Performance, settings: Mapping[str, Keys], *, engine: str = "openvino", device: str = "auto",
-    maker: Synthesiser | None = None,
+    maker: Synthesiser | None = None, only: slice | None = None,
 ) -> tuple[Iterator[NDArray[np.uint8]], list[str]]:  # fmt: skip
     """Whole frames, (height, width, 3) RGB uint8, of ``own`` under the edits, and a sentence for each value limited.
 
     ``own`` is (a part of) the actor's performance; pixels that no edit touches stay the footage's own. ``maker`` is a
-    synthesiser that is ready already. Raises UsageError for unknown edits or keyed shapes.
+    synthesiser that is ready already. ``only`` names the frames that are wanted; the edits are of the whole. Raises
+    UsageError for unknown edits or keyed shapes.
     """
+    from facewitness.generator.reconstruct.model import pick
+
     changed, notes = apply_edits(own, settings, actor=actor)
+    times = own.times_s - own.times_s[0]
+    if only is not None:
+        here = np.arange(len(own))[only]
+        changed, own, times = pick(changed, here), pick(own, here), times[here]
     plain = dataclasses.replace(changed, identity=actor.performance.identity, gaze=_trusted(changed.gaze, actor))
     canvas = dataclasses.replace(own, rotation=changed.rotation, translation=changed.translation)
     frames = render(
@@ -315,7 +322,7 @@ def edited_frames(
         synthesiser=maker,
     )  # fmt: skip
     if "hair_removed" in settings:
-        share = np.clip(_values(settings["hair_removed"], own.times_s - own.times_s[0]), 0, 1)
+        share = np.clip(_values(settings["hair_removed"], times), 0, 1)
         if share.any():
             frames = _bald(frames, actor, changed, share)
     return frames, notes

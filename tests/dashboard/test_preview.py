@@ -18,13 +18,13 @@ def test_every_edit_has_one_row_under_a_group():
 
 
 def test_an_edit_that_the_generator_gains_appears_by_itself(monkeypatch):
-    new = replace(EDITS[0], name="hair_removal")
+    new = replace(EDITS[0], name="hair_curled", group="Hair")
     monkeypatch.setattr(preview, "EDITS", (*EDITS, new))
-    (row,) = [r for r in preview.table() if r["name"] == "hair_removal"]
+    (row,) = [r for r in preview.table() if r["name"] == "hair_curled"]
     assert (row["group"], row["title"], row["keyed"]) == (
-        getattr(new, "group", "Hair"), "Hair removal", True,
+        "Hair", "Hair curled", True,
     )  # fmt: skip
-    assert preview.read_settings({"hair_removal": 1}) == {"hair_removal": 1.0}
+    assert preview.read_settings({"hair_curled": 1}) == {"hair_curled": 1.0}
 
 
 def test_presets_name_edits_that_there_are(monkeypatch):
