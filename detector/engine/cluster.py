@@ -21,8 +21,9 @@ ROUNDS = 3
 """How often clips are asked for that a cluster has not answered."""
 CLIPS_PER_ROUND = 10_000
 """Clips given to the cluster together: Ray keeps a few kilobytes of each in its head."""
-BLOCKS_PER_ACTOR = 64
-"""Pieces of work for each actor in a round: what is lost with a node is one piece."""
+CLIPS_PER_BLOCK, BLOCKS_PER_ACTOR = 4, 8
+"""A piece of work is so many clips, or fewer where each actor would get fewer pieces: handing one out costs a cluster
+some hundredths of a second, what is lost with a node is a piece for each of its actors, and rows come by the piece."""
 OBJECT_STORE_BYTES = 256 << 20
 """Rows are kilobytes; a cluster that is started here needs no more."""
 
@@ -122,7 +123,7 @@ class RayEngine:
         context = DataContext.get_current()
         context.enable_progress_bars = False
         items = [{"seq": t.seq, "task": _packed(t)} for t in tasks]
-        blocks = min(len(items), max(1, self._workers * BLOCKS_PER_ACTOR))
+        blocks = min(len(items), max(self._workers * BLOCKS_PER_ACTOR, len(items) // CLIPS_PER_BLOCK))
         told = {
             "scanner": {
                 "function": self._scanner.function, "options": self._scanner.to_wire()["options"],
