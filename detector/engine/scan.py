@@ -108,8 +108,8 @@ def scan_paths(
     ``out`` is the folder (or PostgreSQL URL) of the results: what is there under the same content, model and
     configuration is not scanned again (``resume``), unless it failed and ``retry`` is set. A row is stored when it is
     ready and yielded when its turn comes, with ``reused`` and its ``result`` number. ``workers`` defaults to what the
-    machine holds; ``ray_gpus`` is the share of a GPU that each actor of a cluster takes. Memory does not grow with
-    the number of clips.
+    machine holds; ``ray_gpus`` is the share of a GPU that each actor of a cluster takes. Of a clip only its name and
+    key stay in memory, some hundred bytes.
     Raises UsageError where results cannot be written, MissingPieceError where the detector cannot be loaded.
 
     >>> for row in scan_paths(["clips/"], out="results"):  # doctest: +SKIP
