@@ -173,8 +173,8 @@ def _held_teeth(
     if grown[1:-1].max() <= 1 or tall.max() < 2:
         return np.zeros((height, width, 2), np.float32), np.ones((height, width), np.float32)
     values = np.zeros((lm.POINTS, 5), np.float32)
-    for points, down in ((upper, 0.0), (lower, 1.0)):
-        values[points] = np.column_stack([np.full(len(points), down), np.maximum(grown, 1), had, tall])
+    for points, share in ((upper, 0.0), (lower, 1.0)):
+        values[points] = np.column_stack([np.full(len(points), share), np.maximum(grown, 1), had, tall])
     values[[upper[0], upper[-1]], 0] = 0.5
     inside = rasterise(target, _mouth_triangles(), height, width)
     drawn = interpolate(inside, _mouth_triangles(), values)

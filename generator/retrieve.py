@@ -243,7 +243,7 @@ def faded(
             ):
                 if not inside:
                     continue
-                share = weight / (1 + max(worse(t, int(path[t]), int(other)), 0.0))
+                share = weight / (1 + max(worse(int(t), int(path[t]), int(other)), 0.0))
                 if share > max(mix[t], LEAST_MIX):
                     second[t], mix[t] = other, share
     return Choice(first=first, second=second, mix=mix)

@@ -71,7 +71,7 @@ def _missed(frames: NDArray[np.uint8], around: NDArray[np.float32], source: int,
     size = frames.shape[1]
     warped = pull(frames[source], warp_map(around[target], around[source], size, size), sharp=False)
     real, made = (cv2.cvtColor(np.ascontiguousarray(x), cv2.COLOR_RGB2GRAY) for x in (frames[target], warped))
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(real, made, None)  # type: ignore[call-overload]
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(real, made, None)  # type: ignore[call-overload]
     edge = np.hypot(cv2.Sobel(real, cv2.CV_32F, 1, 0), cv2.Sobel(real, cv2.CV_32F, 0, 1))
     edge[np.linalg.norm(flow, axis=-1) > FLOW_PX] = 0
     sigma = size / 64
@@ -90,6 +90,6 @@ def _regressed(moved: NDArray[np.float64], missed: NDArray[np.float32]) -> NDArr
     normal = np.einsum("pk,pr,pl->rkl", moved, weight, moved) / len(moved) + RIDGE * np.eye(8)
     right = np.einsum("pk,pr,prc->rkc", moved, weight, missed[..., :2].astype(np.float64)) / len(moved)
     slopes = np.linalg.solve(normal, right).transpose(0, 2, 1).reshape(len(RINGS), -1, 16)
-    smooth = sum(w * np.roll(slopes, k, axis=1) for k, w in ((-1, 0.25), (0, 0.5), (1, 0.25)))
+    smooth = 0.5 * slopes + 0.25 * (np.roll(slopes, -1, axis=1) + np.roll(slopes, 1, axis=1))
     smooth[-1] = 0
     return np.asarray(smooth.reshape(-1, 2, 8), np.float32)
