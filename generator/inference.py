@@ -60,7 +60,9 @@ def compiled(network: Network, size: int) -> Refine:
 
     model = ov.convert_model(network.cpu(), example_input=torch.zeros(1, network.inputs, size, size))
     model.reshape([1, network.inputs, size, size])
-    request = ov.Core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
+    # processors with half precision would otherwise round: pictures must not depend on the machine that makes them
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
 
     def refine(given: NDArray[np.float32]) -> NDArray[np.float32]:
         out = [request.infer([one[None]])[0].copy() for one in given]
