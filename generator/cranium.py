@@ -13,9 +13,9 @@ from facewitness.generator.render import Raster, interpolate, rasterise, vertex_
 CENTRE = np.array([0.0, -5.0, 4.75])
 RADII = np.array([7.9, 8.4, 10.1])
 POWER = 2.2
-"""Skull of the canonical head, centimetres (x right, y down, z away). Set by hand on the canonical mesh, not measured: about an
-adult's proportions (a head some 19 cm long, 15 wide and 23 high beside a face of 18), and the forehead of the mesh lies within
-half a centimetre of it."""
+"""Skull of the canonical head, centimetres (x right, y down, z away). Set by hand on the canonical mesh, not measured:
+about an adult's proportions (a head some 19 cm long, 15 wide and 23 high beside a face of 18), and the forehead of the
+mesh lies within half a centimetre of it."""
 _TILT = np.array([[1, 0, 0], [0, np.cos(0.7), -np.sin(0.7)], [0, np.sin(0.7), np.cos(0.7)]])
 LOWEST = 1.0
 """The surface is drawn down to this height: behind the ears."""
