@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -50,27 +50,31 @@ def _token(*parts: str | bytes) -> str:
     return digest.hexdigest()[:40]
 
 
+Thing = TypeVar("Thing")
+
+
+def _keep(shelf: OrderedDict[str, Thing], token: str, thing: Thing, most: int) -> None:
+    """Put a thing on its shelf as the newest; the oldest go when there are more than ``most``."""
+    with _lock:
+        shelf[token] = thing
+        shelf.move_to_end(token)
+        while len(shelf) > most:
+            shelf.popitem(last=False)
+
+
 def file_address(path: Path, media_type: str = "video/mp4") -> str:
     """Register a file and return the address it is served under, with byte ranges, while this server runs."""
     path = path.resolve()
     changed = path.stat().st_mtime_ns if path.exists() else 0
     token = _token("file", str(path), media_type, str(changed))
-    with _lock:
-        _files[token] = (path, media_type)
-        _files.move_to_end(token)
-        while len(_files) > MAX_FILES:
-            _files.popitem(last=False)
+    _keep(_files, token, (path, media_type), MAX_FILES)
     return f"{PREFIX}/file/{token}"
 
 
 def bytes_address(data: bytes) -> str:
     """Register bytes (an overlay) and return their address; the oldest go when there are more than MAX_BLOBS."""
     token = _token("bytes", data)
-    with _lock:
-        _blobs[token] = data
-        _blobs.move_to_end(token)
-        while len(_blobs) > MAX_BLOBS:
-            _blobs.popitem(last=False)
+    _keep(_blobs, token, data, MAX_BLOBS)
     return f"{PREFIX}/bytes/{token}"
 
 
@@ -80,11 +84,7 @@ def answer_address(name: str, answer: Answer) -> str:
     It is called in a thread, with one JSON object of at most MAX_QUESTION_BYTES.
     """
     token = _token("answer", name)
-    with _lock:
-        _answers[token] = answer
-        _answers.move_to_end(token)
-        while len(_answers) > MAX_ANSWERS:
-            _answers.popitem(last=False)
+    _keep(_answers, token, answer, MAX_ANSWERS)
     return f"{PREFIX}/ask/{token}"
 
 
