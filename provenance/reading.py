@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -199,6 +199,47 @@ def _signer(
     return signer, chain, padding
 
 
+@dataclass(frozen=True)
+class Ingredient:
+    """One place of a manifest store's tree of ingredients (C2PA 2.2, section 9)."""
+
+    uri: str
+    """Of its assertion."""
+    entry: dict[str, Any]
+    """What the library reports of it."""
+    manifest: str | None
+    """Label of the ingredient's own manifest, if it names one."""
+    known: dict[str, Any] | None
+    """That manifest, if it is in the store."""
+    inside: tuple["Ingredient", ...]
+
+
+def ingredients_of(report: dict[str, Any], label: str) -> tuple[Ingredient, ...]:
+    """The tree of ingredients under the manifest ``label`` of the library's ``report``.
+
+    A hostile store may be deep, wide or circular: at most MAX_INGREDIENTS are listed, MAX_INGREDIENT_DEPTH deep, and
+    no manifest inside itself.
+    """
+    seen = 0
+
+    def branch(of: str, depth: int, path: frozenset[str]) -> tuple[Ingredient, ...]:
+        nonlocal seen
+        made = []
+        for i in (report["manifests"].get(of) or {}).get("ingredients") or []:
+            seen += 1
+            if seen > MAX_INGREDIENTS:
+                break
+            uri = f"self#jumbf=/c2pa/{of}/c2pa.assertions/{i.get('label')}"
+            manifest = i.get("active_manifest")
+            known = report["manifests"].get(manifest) if manifest else None
+            deeper = known and manifest not in path and depth < MAX_INGREDIENT_DEPTH
+            inside = branch(str(manifest), depth + 1, path | {str(manifest)}) if deeper else ()
+            made.append(Ingredient(uri, i, manifest, known, inside))
+        return tuple(made)
+
+    return branch(label, 0, frozenset({label}))
+
+
 def _ingredients(
     report: dict[str, Any],
     raw: bytes,
@@ -211,29 +252,15 @@ def _ingredients(
     live: dict[str, list[Code]] = {}
     for delta in deltas:
         live[delta.get("ingredientAssertionURI", "")] = _codes(delta.get("validationDeltas") or {})
-    seen = 0
 
-    def branch(of: str, depth: int, path: frozenset[str]) -> list[dict[str, Any]]:
-        nonlocal seen
-        made = []
-        for i in (report["manifests"].get(of) or {}).get("ingredients") or []:
-            seen += 1
-            if seen > MAX_INGREDIENTS:
-                break
-            uri = f"self#jumbf=/c2pa/{of}/c2pa.assertions/{i.get('label')}"
-            made.append(one(i, live.get(uri, []), depth, path))
-        return made
-
-    def one(i: dict[str, Any], now: list[Code], depth: int, path: frozenset[str]) -> dict[str, Any]:
-        manifest = i.get("active_manifest")
+    def one(node: Ingredient) -> dict[str, Any]:
+        i, manifest, known = node.entry, node.manifest, node.known
         recorded = _codes((i.get("validation_results") or {}).get("activeManifest") or {})
         recorded += [_code(s.get("code", ""), s.get("url", ""), "failure") for s in i.get("validation_status") or []]
-        known = report["manifests"].get(manifest) if manifest else None
+        now = live.get(node.uri, [])
         failures = [c for c in (*_without(recorded, _TRUST_CODES), *now) if c.kind == "failure"]
         signer, chain, _ = _signer(raw, manifest, known) if manifest and known else (None, [], ())
-        inside = []
-        if known and manifest not in path and depth < MAX_INGREDIENT_DEPTH:
-            inside = branch(str(manifest), depth + 1, path | {str(manifest)})
+        inside = [one(n) for n in node.inside]
         claims = claims_of(known, raw, str(manifest)) if known else None
         state = _ingredient_state(bool(known), bool(manifest), failures, chain, policy, when)
         return {
@@ -243,7 +270,7 @@ def _ingredients(
             "failures": [vars(c) for c in failures], "ingredients": inside,
         }  # fmt: skip
 
-    return branch(label, 0, frozenset({label}))
+    return [one(node) for node in ingredients_of(report, label)]
 
 
 def _ingredient_state(

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from facewitness.provenance.reading import MAX_INGREDIENT_DEPTH, MAX_INGREDIENTS
+from facewitness.provenance.reading import Ingredient, ingredients_of
 
 BUDGET_S = 20
 MOST = 64
@@ -68,28 +68,13 @@ def read(path: Path, media_type: str) -> dict[str, Any]:
 
 
 def _of_manifest(report: dict[str, Any], picture: Any) -> dict[str, Any]:
-    """Walks as ``reading`` walks, so that the two trees match node by node."""
-    seen = 0
-
-    def branch(of: str, depth: int, path: frozenset[str]) -> list[dict[str, Any]]:
-        nonlocal seen
-        made = []
-        for i in (report["manifests"].get(of) or {}).get("ingredients") or []:
-            seen += 1
-            if seen > MAX_INGREDIENTS:
-                break
-            manifest = i.get("active_manifest")
-            known = report["manifests"].get(manifest) if manifest else None
-            inside = []
-            if known and manifest not in path and depth < MAX_INGREDIENT_DEPTH:
-                inside = branch(str(manifest), depth + 1, path | {str(manifest)})
-            shown = picture(i.get("thumbnail")) or picture((known or {}).get("thumbnail"))
-            made.append({"picture": shown, "ingredients": inside})
-        return made
+    def one(node: Ingredient) -> dict[str, Any]:
+        shown = picture(node.entry.get("thumbnail")) or picture((node.known or {}).get("thumbnail"))
+        return {"picture": shown, "ingredients": [one(n) for n in node.inside]}
 
     active = report["active_manifest"]
     shown = picture((report["manifests"].get(active) or {}).get("thumbnail"))
-    return {"picture": shown, "ingredients": branch(active, 0, frozenset({active}))}
+    return {"picture": shown, "ingredients": [one(n) for n in ingredients_of(report, active)]}
 
 
 def _again(data: bytes) -> str | None:
