@@ -27,12 +27,11 @@ from facewitness.errors import MissingPieceError
 from facewitness.faces import FaceTrack, FaceTracker, track_video
 from facewitness.faces import landmarks as lm
 from facewitness.faces.landmarker import BLENDSHAPES
-from facewitness.faces.tracker import EYE_LOOKS
+from facewitness.faces.tracker import LOOKS
 from facewitness.files import to_json, write_text
 from facewitness.generator.performance import Performance
-from facewitness.generator.reconstruct import angles_deg, head_mesh, project, reconstruct
+from facewitness.generator.reconstruct import angles_deg, head_mesh, project, readings, reconstruct
 from facewitness.generator.reconstruct.eyes import blink_times
-from facewitness.generator.reconstruct.learn import measured
 from facewitness.generator.reconstruct.model import lid_opening
 from facewitness.generator.reconstruct.rotation import similarity, to_matrix
 from facewitness.media import probe, read_frames
@@ -61,7 +60,7 @@ print(n / (time.perf_counter() - began))
 
 def follow(pictures: Iterable[NDArray[np.uint8]], tracker: str = "mesh") -> FaceTrack:
     """The main face of pictures at 25 a second."""
-    tracking = FaceTracker(tracker, max_faces=1, eye_looks=EYE_LOOKS)
+    tracking = FaceTracker(tracker, max_faces=1, looks=LOOKS)
     for i, image in enumerate(pictures):
         tracking.update(Frame(index=i, pts=i, time_base=Fraction(1, RATE), image=image))
     return tracking.finish()[0]
@@ -153,13 +152,15 @@ def _acted(clips: Path | None, frames: int) -> list[NDArray]:
 
 
 def channels_of(p: Performance) -> dict[str, NDArray]:
-    """What the other tracker reports, read off a performance."""
-    offsets = head_mesh(p.identity, p.expression, p.lids * 0) - p.identity.neutral
-    named, angles, gaze = measured(offsets.astype(np.float64)), angles_deg(p.rotation), np.degrees(p.gaze.mean(1))
+    """What the other tracker reports, read off a performance; gaze to the picture's left counts as its does.
+
+    ``gaze_y`` is read as the other tracker counts it, lids included; ``gaze_y_alone`` is the eyeballs' own.
+    """
+    seen = readings(p)
+    same = ("blink", "jaw", "smile", "pucker", "brow", "yaw", "pitch", "roll")
     return {
-        "blink": p.lids.mean(1), "gaze_x": -gaze[:, 0], "gaze_y": gaze[:, 1], "jaw": named["mouth_open"],
-        "smile": named["smile"], "pucker": named["pucker"], "brow": named["brow_up"],
-        "yaw": angles[:, 0], "pitch": angles[:, 1], "roll": angles[:, 2],
+        "gaze_x": -seen["look_right"], "gaze_y": seen["look_down"], "gaze_y_alone": p.gaze.mean(1)[:, 1],
+        **{name: seen[name] for name in same},
     }  # fmt: skip
 
 
@@ -172,10 +173,11 @@ def channels_of_task(track: FaceTrack) -> dict[str, NDArray]:
     w[rigid] = weights
     _, turn, _ = similarity(lm.canonical_xyz().astype(np.float64), track.mesh.astype(np.float64), w)
     angles = angles_deg(Rotation.from_matrix(turn).as_rotvec())
+    down = b("eyeLookDownLeft", "eyeLookDownRight") - b("eyeLookUpLeft", "eyeLookUpRight")
     return {
         "blink": b("eyeBlinkLeft", "eyeBlinkRight"),
         "gaze_x": b("eyeLookInLeft", "eyeLookOutRight") - b("eyeLookOutLeft", "eyeLookInRight"),
-        "gaze_y": b("eyeLookDownLeft", "eyeLookDownRight") - b("eyeLookUpLeft", "eyeLookUpRight"),
+        "gaze_y": down, "gaze_y_alone": down,
         "jaw": b("jawOpen"), "smile": b("mouthSmileLeft", "mouthSmileRight"), "pucker": b("mouthPucker"),
         "brow": b("browInnerUp", "browOuterUpLeft"), "yaw": angles[:, 0], "pitch": angles[:, 1], "roll": angles[:, 2],
     }  # fmt: skip
@@ -203,7 +205,7 @@ def agreement(clips: Path) -> dict[str, Any]:
         a, b = channels_of(p), channels_of_task(other)
         r = {k: float(np.corrcoef(a[k][both], b[k][both])[0, 1]) for k in a}
         awake = both & (p.lids.max(1) < 0.3)
-        r |= {f"{k}_open": float(np.corrcoef(a[k][awake], b[k][awake])[0, 1]) for k in ("gaze_x", "gaze_y")}
+        r |= {f"{k}_open": float(np.corrcoef(a[k][awake], b[k][awake])[0, 1]) for k in ("gaze_x", "gaze_y_alone")}
         height, prominence = PEER_BLINK
         mine = blink_times(a["blink"], p.times_s)
         peer = blink_times(b["blink"][both], p.times_s[both], height=height, prominence=prominence)

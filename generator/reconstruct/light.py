@@ -1,7 +1,8 @@
 """Light and skin: spherical harmonics of order 2 for every frame, and one albedo texture for the person.
 
 The face is taken to be Lambertian (Ramamoorthi and Hanrahan, SIGGRAPH 2001): a pixel is albedo times a polynomial of
-second order in the surface's normal. Colours are the picture's own values over 255, not linear light.
+second order in the surface's normal. Colours are the picture's own values over 255, not linear light. What changes on
+the skin itself as the face moves is in texture.py.
 """
 
 from collections.abc import Iterable
@@ -15,11 +16,19 @@ from facewitness.errors import UsageError
 from facewitness.faces import landmarks as lm
 from facewitness.generator.performance import Performance
 from facewitness.generator.reconstruct.model import head_mesh, pick, project, to_camera
-from facewitness.generator.render import interpolate, rasterise, sample_texture, vertex_normals
+from facewitness.generator.reconstruct.texture import (
+    Changes,
+    change_at,
+    learn_changes,
+    steps,
+    texture_raster,
+    unwrapped,
+)
+from facewitness.generator.render import Raster, interpolate, rasterise, sample_texture, vertex_normals
 from facewitness.media.types import Frame
 
-TEXTURE_PX = 256
-TEXTURE_FRAMES = 60
+TEXTURE_FRAMES = 200
+"""Frames, evenly spread, that albedo and its changes are learnt from."""
 ROUNDS = 6
 RIDGE = 0.02
 SMOOTH_FRAMES = 5.0
@@ -32,7 +41,9 @@ class Appearance:
     """What the skin of one person looks like under even light."""
 
     albedo: NDArray[np.float32]
-    """(256, 256, 3) RGB 0..1 in the texture coordinates of the canonical face."""
+    """(320, 320, 3) RGB 0..1 in the texture coordinates of the canonical face, mean over the clip."""
+    changes: Changes
+    """What is added to it as the face moves."""
     vertex_albedo: NDArray[np.float32]
     """(468, 3) RGB 0..1 of each landmark."""
 
@@ -53,8 +64,10 @@ def estimate_light(performance: Performance, frames: Iterable[Frame]) -> tuple[P
     at = {int(t): i for i, t in enumerate(performance.pts)}
     seen: list[int] = []
     colours: list[NDArray] = []
-    wanted = set(np.flatnonzero(performance.confidence > 0.3)[:: max(len(performance) // TEXTURE_FRAMES, 1)].tolist())
+    sure = np.flatnonzero(performance.confidence > 0.3)
+    wanted = set(sure[np.linspace(0, len(sure) - 1, min(len(sure), TEXTURE_FRAMES)).astype(int)].tolist())
     kept: dict[int, NDArray[np.uint8]] = {}
+    raster = texture_raster()
     for frame in frames:
         i = at.get(int(frame.pts))
         if i is None or performance.confidence[i] <= 0:
@@ -63,15 +76,15 @@ def estimate_light(performance: Performance, frames: Iterable[Frame]) -> tuple[P
         seen.append(i)
         colours.append(_look_up(frame.image, mesh[:, :2]))
         if i in wanted:
-            kept[i] = _around(frame.image, mesh)
+            kept[i] = unwrapped(frame.image, mesh, raster)
     if not seen:
         raise UsageError("none of the frames belongs to this performance; pass those of the clip it was made from.")
     basis = harmonics(_normals(pick(performance, np.array(seen))))
     light, vertex_albedo = _factor(np.stack(colours), basis)
     whole = _every_frame(light, np.array(seen), len(performance))
     lit = replace(performance, illumination=whole)
-    albedo = _texture(lit, kept, vertex_albedo)
-    return lit, Appearance(albedo=albedo, vertex_albedo=vertex_albedo)
+    albedo, changes = _texture(lit, kept, vertex_albedo, raster)
+    return lit, Appearance(albedo=albedo, changes=changes, vertex_albedo=vertex_albedo)
 
 
 def _look_up(image: NDArray[np.uint8], at: NDArray) -> NDArray[np.float32]:
@@ -82,15 +95,6 @@ def _look_up(image: NDArray[np.uint8], at: NDArray) -> NDArray[np.float32]:
     outside = (xy[:, 0] < 0) | (xy[:, 1] < 0) | (xy[:, 0] > w - 1) | (xy[:, 1] > h - 1)
     found[outside] = np.nan
     return found
-
-
-def _around(image: NDArray[np.uint8], mesh: NDArray) -> NDArray[np.uint8]:
-    """The picture, black but for the face: what has to be kept for the texture, small once compressed by the caller."""
-    out = np.zeros_like(image)
-    x0, y0 = np.maximum(mesh[:, :2].min(0).astype(int) - 2, 0)
-    x1, y1 = mesh[:, :2].max(0).astype(int) + 3
-    out[y0:y1, x0:x1] = image[y0:y1, x0:x1]
-    return out
 
 
 def _normals(p: Performance) -> NDArray[np.float32]:
@@ -141,33 +145,42 @@ def _every_frame(light: NDArray[np.float32], at: NDArray, count: int) -> NDArray
     return gaussian_filter1d(out, SMOOTH_FRAMES, axis=0, mode="nearest").reshape(count, 9, 3).astype(np.float32)
 
 
-def _texture(p: Performance, kept: dict[int, NDArray[np.uint8]], vertex_albedo: NDArray) -> NDArray[np.float32]:
-    """(256, 256, 3) mean over frames of picture over shade, seen from the front counting most."""
-    triangles = lm.triangles()
-    uv = lm.canonical_uv() * (TEXTURE_PX - 1)
-    raster = rasterise(uv, triangles, TEXTURE_PX, TEXTURE_PX)
-    total = np.zeros((TEXTURE_PX, TEXTURE_PX, 3), np.float64)
-    weight = np.full((TEXTURE_PX, TEXTURE_PX, 1), 1e-3)
-    total += interpolate(raster, triangles, vertex_albedo) * 1e-3
-    for i, image in kept.items():
+def _texture(
+    p: Performance, kept: dict[int, NDArray[np.uint8]], vertex_albedo: NDArray, raster: Raster
+) -> tuple[NDArray[np.float32], Changes]:
+    """Albedo (320, 320, 3), the mean over frames of colour over shade, seen from the front counting most; and what
+    the frames differ from it."""
+    side = raster.triangle.shape[0]
+    textures = np.empty((len(kept), side, side, 3), np.float32)
+    facing = np.empty((len(kept), side, side, 1), np.float32)
+    for n, (i, colours) in enumerate(kept.items()):
         one = pick(p, np.array([i]))
-        mesh, normals = project(one)[0], _normals(one)[0]
-        where = interpolate(raster, triangles, mesh[:, :2])
-        facing = interpolate(raster, triangles, normals)
-        facing /= np.maximum(np.linalg.norm(facing, axis=-1, keepdims=True), 1e-6)
-        colour = cv2.remap(image, where[..., 0], where[..., 1], cv2.INTER_LINEAR) / 255.0
         assert one.illumination is not None
-        shade = np.maximum(harmonics(facing) @ one.illumination[0], LEAST_SHADE)
-        w = np.clip(-facing[..., 2:] - 0.2, 0, 1) ** 2 * (colour.max(-1, keepdims=True) > 0)
-        total += colour / shade * w
+        normals = _unit(interpolate(raster, lm.triangles(), _normals(one)[0]))
+        shade = np.maximum(harmonics(normals) @ one.illumination[0], LEAST_SHADE)
+        textures[n] = colours / np.float32(255) / shade
+        facing[n] = np.clip(-normals[..., 2:] - 0.2, 0, 1) ** 2 * (colours.max(-1, keepdims=True) > 0)
+    little = 1e-3
+    total = little * interpolate(raster, lm.triangles(), vertex_albedo)
+    weight = np.full((side, side, 1), little)
+    for texture, w in zip(textures, facing, strict=True):
+        total += texture * w
         weight += w
-    return np.clip(total / weight, 0, 1).astype(np.float32)
+    albedo = np.clip(total / weight, 0, 1).astype(np.float32)
+    textures -= albedo
+    return albedo, learn_changes(textures, facing, steps(p)[list(kept)])
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-6), np.float32)
 
 
 def render_face(
     performance: Performance, appearance: Appearance, index: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Draw frame ``index`` from albedo and light: HxWx3 uint8, black around the face, and the (H, W) mask of the face.
+    """Draw frame ``index`` from its parameters: HxWx3 uint8, black around the face, and the (H, W) mask of the face.
+
+    Albedo, changed as the appearance has learnt that these parameters change it, times light.
 
     Raises UsageError where the performance has no illumination.
     """
@@ -178,8 +191,8 @@ def render_face(
     camera = one.camera
     raster = rasterise(project(one)[0], triangles, camera.height, camera.width, cull_back=True)
     uv = interpolate(raster, triangles, lm.canonical_uv())
-    facing = interpolate(raster, triangles, _normals(one)[0])
-    facing /= np.maximum(np.linalg.norm(facing, axis=-1, keepdims=True), 1e-6)
+    facing = _unit(interpolate(raster, triangles, _normals(one)[0]))
     shade = np.maximum(harmonics(facing) @ performance.illumination[index], LEAST_SHADE)
-    picture = np.clip(sample_texture(appearance.albedo, uv) * shade * 255, 0, 255)
+    skin = np.clip(appearance.albedo + change_at(appearance.changes, steps(one)[0]), 0, None)
+    picture = np.clip(sample_texture(skin, uv) * shade * 255, 0, 255)
     return np.where(raster.covered[..., None], np.round(picture), 0).astype(np.uint8), raster.covered

@@ -1,11 +1,14 @@
 """Faces are found, followed, lost and told apart."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from facewitness.errors import MissingPieceError, UsageError
 from facewitness.faces import FaceTracker, landmarks, track_video
 from facewitness.faces.tracker import box_of
+from facewitness.media.types import Frame
 
 
 def follow(frames, **options):
@@ -34,6 +37,26 @@ def test_irises_lie_between_the_lids_and_the_persons_right_comes_first(portrait,
         assert right[0] > irises[eye, 0, 0] > left[0] and bottom[1] > top[1]
     assert irises[0, 0, 0] < irises[1, 0, 0]
     assert 5 < track.iris_px < 20
+
+
+def test_a_mirrored_picture_shows_the_mirrored_face(portrait):
+    """With two looks, one of them mirrored, the network no longer favours a side: mirroring the picture mirrors the
+    mesh better than with one."""
+    width = portrait.shape[1]
+    apart = []
+    for looks in (1, 2):
+        meshes = []
+        for image in (portrait, np.ascontiguousarray(portrait[:, ::-1])):
+            tracking = FaceTracker(max_faces=1, looks=looks)
+            for i in range(4):
+                tracking.update(Frame(index=i, pts=i, time_base=Fraction(1, 25), image=image))
+            meshes.append(tracking.finish()[0].mesh[-1])
+        back = meshes[1][landmarks.mirror()]
+        back[:, 0] = width - 1 - back[:, 0]
+        across = np.linalg.norm(meshes[0][33, :2] - meshes[0][263, :2])
+        apart.append(np.linalg.norm(back[:, :2] - meshes[0][:, :2], axis=1).mean() / across)
+    assert apart[1] < 0.02, "two per cent of the distance of the eyes"
+    assert apart[1] < 0.8 * apart[0]
 
 
 def test_a_face_that_leaves_is_a_gap_and_resumes_as_the_same_face(portrait, moved):

@@ -283,3 +283,36 @@ def test_light_and_albedo_are_told_apart(known):
     assert 10 * np.log10(255**2 / error.mean()) > 28
     with pytest.raises(UsageError, match="none of the frames"):
         estimate_light(p, [])
+
+
+def test_what_appears_on_the_skin_as_the_face_moves_is_drawn_again(known):
+    """A mouth that shows white teeth when it opens: drawn in frames that were not learnt from as in those that were."""
+    from facewitness.generator.reconstruct.light import estimate_light, render_face
+    from facewitness.generator.reconstruct.model import pick
+    from facewitness.generator.render import rasterise
+    from facewitness.media.types import Frame
+
+    p = pick(known, np.arange(60))
+    expression = np.zeros_like(p.expression)
+    opened = np.abs(np.sin(np.arange(60) * 0.35))
+    expression += (2 * opened[:, None] * basis().direction("jaw_open")).astype(np.float32)
+    p = replace(
+        p, camera=Camera(focal_px=300, width=200, height=200), expression=expression, lids=p.lids * 0,
+        rotation=p.rotation * 0, gaze=p.gaze * 0, translation=p.translation * 0 + np.float32([0, 0, 55]),
+    )  # fmt: skip
+    inside = np.isin(lm.triangles(), lm.INNER_LIPS).all(1)
+    frames, teeth = [], []
+    for i in range(60):
+        raster = rasterise(project(p, np.array([i]))[0], lm.triangles(), 200, 200)
+        image = np.where(raster.covered[..., None], np.array([170, 120, 100]), 0)
+        teeth.append(raster.covered & inside[np.maximum(raster.triangle, 0)])
+        image[teeth[-1]] = 100 + 140 * opened[i]
+        frames.append(Frame(index=i, pts=int(p.pts[i]), time_base=p.time_base, image=image.astype(np.uint8)))
+    learnt_from = [f for f in frames if f.index % 5]
+    lit, look = estimate_light(p, learnt_from)
+    for i in (20, 45):
+        drawn, mask = render_face(lit, look, i)
+        shown = teeth[i] & mask
+        assert abs(float(drawn[shown].mean()) - float(frames[i].image[shown].mean())) < 15, f"frame {i}"
+    levels = [frames[i].image[teeth[i]].mean() for i in (20, 45)]
+    assert abs(levels[0] - levels[1]) > 60, "the frames differ in what has to be drawn"

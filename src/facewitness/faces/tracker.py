@@ -35,8 +35,9 @@ CUT_LEVEL, CUT_RATIO = 18.0, 4.0
 SAME_FACE, NEXT_FRAME_FACE = 0.9, 0.45
 """Likeness of two face patches above which a face after a cut is the one before it; below which two frames show two."""
 MIN_FACE_PX = 12
-EYE_LOOKS = 3
-"""Crops of each eye that ``track_video`` averages; the detector, which reads how irises tremble, looks once."""
+LOOKS = 3
+"""Crops of each eye (of the face at most two) that ``track_video`` averages; the detector, which reads how irises
+tremble, looks once."""
 PENDING_EYES = 8
 LOST_FACES = 64
 """Faces no longer in view that may still come back after ``take``: the latest ones."""
@@ -96,11 +97,11 @@ class FaceTracker:
 
     Eyes are refined on a second thread while the mesh of the next frame is found, unless one thread is all there is
     (``FACEWITNESS_THREADS=1``). Raises UsageError for an unknown tracker, MissingPieceError when a package or model
-    file that the tracker needs is not here. ``eye_looks`` (1 to 3) crops of each eye are averaged: more are slower and
-    steadier.
+    file that the tracker needs is not here. ``looks`` (1 to 3) crops of each eye are averaged, and at most two of the
+    face: more are slower and steadier.
     """
 
-    def __init__(self, tracker: str = "mesh", max_faces: int = 4, eye_looks: int = 1):
+    def __init__(self, tracker: str = "mesh", max_faces: int = 4, looks: int = 1):
         if tracker not in TRACKERS:
             raise UsageError(f"there is no tracker {tracker!r}; choose one of {', '.join(TRACKERS)}.")
         if max_faces < 1:
@@ -109,7 +110,7 @@ class FaceTracker:
         self._detector = Detector()
         self._look: Landmarker
         if tracker == "mesh":
-            self._look = MeshNetwork()
+            self._look = MeshNetwork(looks)
         elif tracker == "landmarker":
             from facewitness.faces.landmarker import TaskNetwork
 
@@ -118,7 +119,7 @@ class FaceTracker:
             from facewitness.faces.fan import FanNetwork
 
             self._look = FanNetwork()
-        self._iris = IrisNetwork(eye_looks)
+        self._iris = IrisNetwork(looks)
         self._eye_thread = ThreadPoolExecutor(1, thread_name_prefix="eyes") if threads_allowed() > 1 else None
         self._pending: deque[Future] = deque()
         self._faces: list[_Followed] = []
@@ -352,7 +353,7 @@ def track_video(
     from facewitness.media import probe, read_frames
     from facewitness.progress import Bar
 
-    followed = FaceTracker(tracker, max_faces, EYE_LOOKS)
+    followed = FaceTracker(tracker, max_faces, LOOKS)
     total = probe(path).frames or None if progress else None
     frames = read_ahead(read_frames(path, start_s=start_s, end_s=end_s))
     if not progress:

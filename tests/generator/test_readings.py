@@ -1,0 +1,60 @@
+"""Readings are 0 at rest, rise with what they name, and do not with something else."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from facewitness.generator.performance import Camera, Identity, Performance
+from facewitness.generator.reconstruct import basis, readings
+from facewitness.generator.reconstruct.identity import eye_centres, template
+
+FRAMES = 60
+ACTS = slice(40, 60)
+
+
+@pytest.fixture(scope="module")
+def still() -> Performance:
+    shape = template()
+    balls = np.concatenate([eye_centres(shape), np.full((2, 1), 1.2)], 1)
+    return Performance(
+        time_base=Fraction(1, 25), pts=np.arange(FRAMES), rotation=np.zeros((FRAMES, 3), np.float32),
+        translation=np.tile(np.float32([0, 0, 60]), (FRAMES, 1)),
+        expression=np.zeros((FRAMES, len(basis().modes)), np.float32), lids=np.zeros((FRAMES, 2), np.float32),
+        gaze=np.zeros((FRAMES, 2, 2), np.float32), confidence=np.ones(FRAMES, np.float32),
+        identity=Identity(neutral=shape.astype(np.float32), eyeballs=balls.astype(np.float32), ranges={}),
+        camera=Camera(focal_px=900, width=600, height=600),
+    )  # fmt: skip
+
+
+def acting(still: Performance, direction: str, strength: float = 1.0) -> Performance:
+    expression = still.expression.copy()
+    expression[ACTS] = strength * basis().direction(direction)
+    return replace(still, expression=expression)
+
+
+@pytest.mark.parametrize(("direction", "reading"), [("jaw_open", "jaw"), ("pucker", "pucker"), ("brow_up", "brow")])
+def test_a_named_movement_raises_the_reading_of_that_name(still, direction, reading):
+    read = readings(acting(still, direction, 2.0))[reading]
+    assert read[ACTS].min() > read[:40].max() + 0.1
+    assert abs(read[:40]).max() < 0.15
+
+
+def test_a_wide_mouth_reads_as_a_smile_and_a_narrow_one_as_none(still):
+    wide = readings(acting(still, "pucker", -2.0))["smile"]
+    narrow = readings(acting(still, "pucker", 2.0))["smile"]
+    assert wide[ACTS].min() > wide[:40].max() + 0.1
+    assert (narrow >= 0).all() and narrow[ACTS].max() <= narrow[:40].max() + 1e-6
+
+
+def test_readings_of_the_mouth_are_never_negative(still):
+    for direction in ("jaw_open", "smile", "pucker"):
+        read = readings(acting(still, direction, -3.0))
+        assert min(read[name].min() for name in ("jaw", "smile", "pucker")) >= 0
+
+
+def test_looking_down_counts_the_lids_as_arkit_does(still):
+    shut = readings(replace(still, lids=np.ones_like(still.lids)))
+    assert shut["look_down"].min() > 0.3 and np.allclose(shut["look_right"], 0)
+    assert np.allclose(readings(still)["look_down"], 0)
