@@ -94,7 +94,8 @@ class BaselineSynthesiser(Synthesiser):
         make, whole = self.method(self, wanted, allowed), np.ones((self.size, self.size), np.float32)
         canvas = nearest(self, wanted, allowed)["canvas"]
         for t in range(len(wanted)):
+            shown = (int(canvas[t]), int(canvas[t]), 0.0)
             yield Made1(
-                picture=np.clip(make(t), 0, 255), alpha=whole, canvas=(int(canvas[t]), int(canvas[t]), 0.0),
+                picture=np.clip(make(t), 0, 255), alpha=whole, canvas=shown, behind=shown,
                 where=grid(self.size, self.size), share=0 * whole,
             )  # fmt: skip

@@ -1,6 +1,7 @@
 """The base picture before any network: warped canvas, mouth and eyes from the moments that fit them, joined without
 a seam."""
 
+from copy import copy
 from functools import cache, cached_property
 
 import cv2
@@ -11,7 +12,7 @@ from facewitness.faces import landmarks as lm
 from facewitness.generator.render import interpolate, rasterise
 from facewitness.generator.retrieve import Choice, looks_of
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.warp import grid, pull, shells, surround_of, warp_map
+from facewitness.generator.warp import Surround, grid, pull, shells, surround_of, warp_map
 
 REACH_CM = {"mouth": (0.2, 1.7), "right_eye": (0.25, 0.9), "left_eye": (0.25, 0.9)}
 """Distance from lips or lids at which a region begins to give way to the canvas, and at which it is gone."""
@@ -22,6 +23,9 @@ STRETCH, DARK = 1.15, 0.8
 IRIS_DEAD, IRIS_MOST = 0.02, 0.3
 """In widths of the eye: a smaller misplacement of the iris is noise and left alone; more than so much is never
 mended."""
+LID_EDGE, LASHES, LID_SKIN, LOWER_LID = 0.02, 0.12, 0.3, 0.5
+"""In widths of the eye: the iris's correction gives way from so far inside the lids' edges on, over so much where it
+goes sideways and so much where it goes up and down; and the share of the latter that the lower lid takes part in."""
 
 
 @cache
@@ -53,6 +57,12 @@ class Composer:
     def looks(self) -> NDArray[np.float32]:
         """What surrounds the face in each stored frame, see ``retrieve.looks_of``."""
         return looks_of(self.frames, self.shapes)
+
+    def within(self, stored: Surround, wanted: Surround) -> "Composer":
+        """The same with other surroundings of the stored faces and the wanted ones, see ``border``."""
+        other = copy(self)
+        other.surround, other.shells = wanted, shells(self.shapes, stored)
+        return other
 
     def compose(
         self, mesh: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]]
@@ -129,7 +139,8 @@ def _iris_shift(
 ) -> NDArray[np.float32]:  # fmt: skip
     """(h, w, 2) correction of a warp inside one eye, so that the source's iris lands where the target's is wanted.
 
-    Full on the iris, falling to nothing at the corners and just outside the lids.
+    Full on the iris, falling to nothing at the corners. Sideways the lids stay; up and down they go along with the
+    eye, the upper one nearly wholly, the lower one by half (Becker and Fuchs, J. Neurophysiology 1988).
     """
     outline = target[list(lm.EYES[side]), :2]
     outer, inner = target[list(lm.EYE_CORNERS[side]), :2]
@@ -145,8 +156,9 @@ def _iris_shift(
     horizontal = np.clip((reach - np.abs(along)) / np.maximum(reach - radius, 1e-3), 0, 1)
     heights = (outline - iris) @ normal
     above, below = max(-heights.min(), radius), max(heights.max(), radius)
-    limit = np.where(across < 0, above, below) + 0.08 * length
-    vertical = np.clip((limit - np.abs(across)) / (0.16 * length), 0, 1)
+    outside = (np.abs(across) - np.where(across < 0, above, below)) / length
+    sideways, up_down = (np.clip(1 - (outside + LID_EDGE) / reach, 0, 1) for reach in (LASHES, LID_SKIN))
+    up_down *= np.where(across < 0, 1, 1 - (1 - LOWER_LID) * np.clip(across / below, 0, 1))
     x, y = iris - here[0, 0]
     row, column = (int(np.clip(round(float(v)), 0, n - 1)) for v, n in ((y, here.shape[0]), (x, here.shape[1])))
     # the map at the iris itself, not at the pixel it is nearest to: half a pixel is two degrees of gaze
@@ -155,7 +167,8 @@ def _iris_shift(
     dead = IRIS_DEAD * length
     wanted = min(size * float(np.clip((size - dead) / dead, 0, 1)), IRIS_MOST * length)
     shift = shift * (wanted / max(size, 1e-6))
-    return np.asarray((horizontal * vertical)[..., None] * shift, np.float32)
+    across_axis = sideways[..., None] * float(shift @ axis) * axis + up_down[..., None] * float(shift @ normal) * normal
+    return np.asarray(horizontal[..., None] * across_axis, np.float32)
 
 
 def _held_teeth(

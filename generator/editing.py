@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from facewitness.errors import UsageError
 from facewitness.generator.actor import FILES, Actor
+from facewitness.generator.border import movement_px, near, reshaped_surround
+from facewitness.generator.expression import EXPRESSIONS, direction
 from facewitness.generator.label import Label
 from facewitness.generator.performance import Performance
 from facewitness.generator.publishing import Made, publish
@@ -21,6 +23,7 @@ from facewitness.generator.reenactment import driver_performance, render, within
 from facewitness.generator.shape import SHAPES, reshaped
 from facewitness.generator.shapes import shapes_of
 from facewitness.generator.synthesis import Synthesiser
+from facewitness.generator.warp import surround_of
 from facewitness.progress import track as progress_bar
 
 Keys = float | Sequence[tuple[float, float]]
@@ -48,6 +51,11 @@ GROUPS = ("Eyes", "Head", "Expression", "Face shape", "Hair")
 PANE = 0.5
 """A point that is looked at lies on a pane of glass between person and camera, this share of the way from the camera:
 the face's own place in the picture is then the camera itself."""
+PRESSED = 0.5
+"""An eye that is closed on purpose is pressed shut: its lashes' line sinks further than a mesh fitted to open eyes puts
+it, by this share of the opening; there it is in real closed eyes."""
+EYE_WIDE = 0.25
+"""Share of its opening by which an eye that is opened wide opens further."""
 GAZE_BEYOND_DEG = 25.0
 """The eyes may turn this much further than the footage shows: the iris is moved, and the sclera drawn along."""
 
@@ -56,7 +64,7 @@ def _lids(*sides: int) -> Change:
     def change(p: Performance, value: NDArray[np.float32]) -> Performance:
         lids = p.lids.copy()
         for side in sides:
-            lids[:, side] += value * (1 - lids[:, side])
+            lids[:, side] += value * (1 + PRESSED - lids[:, side])
         return dataclasses.replace(p, lids=lids)
 
     return change
@@ -134,37 +142,20 @@ def _strength(p: Performance, value: NDArray[np.float32]) -> Performance:
 
 def _express(name: str) -> Change:
     def change(p: Performance, value: NDArray[np.float32]) -> Performance:
-        from facewitness.generator.reconstruct import basis
-
-        direction = basis().direction(name)[: p.expression.shape[1]]
-        return dataclasses.replace(p, expression=(p.expression + value[:, None] * direction).astype(np.float32))
+        moved = value[:, None] * direction(name)[: p.expression.shape[1]]
+        lids = p.lids
+        if name == "eye_wide":  # lids open beyond what is usual of them, which the modes hardly hold
+            lids = (lids - EYE_WIDE * value[:, None] * (1 - lids)).astype(np.float32)
+        return dataclasses.replace(p, expression=(p.expression + moved).astype(np.float32), lids=lids)
 
     return change
 
 
-_EXPRESSIONS = {
-    "smile": "corners of the mouth up and apart (negative: down)",
-    "smile_right": "the person's right corner of the mouth",
-    "smile_left": "the person's left corner of the mouth",
-    "frown": "corners of the mouth down",
-    "pucker": "lips drawn together",
-    "jaw_open": "mouth opened by the jaw",
-    "jaw_left": "jaw to the person's left",
-    "upper_lip_raise": "upper lip up",
-    "lower_lip_drop": "lower lip down",
-    "brow_up": "both brows up",
-    "brow_up_right": "the person's right brow up",
-    "brow_up_left": "the person's left brow up",
-    "brow_down": "brows down and together",
-    "eye_wide": "eyes opened wide",
-    "nose_sneer": "wings of the nose up",
-}
-
 EDITS: tuple[Edit, ...] = (
     Edit(name="expression", group="Expression", unit="times", low=-1, high=1,
          meaning="-1: none, 0: as it is, 1: twice as strong", change=_strength),
-    *(Edit(name=name, group="Expression", unit="strength", low=-1.5, high=1.5, meaning=meaning, change=_express(name))
-      for name, meaning in _EXPRESSIONS.items()),
+    *(Edit(name=name, group="Expression", unit="strength", low=-1, high=1, meaning=e.meaning, change=_express(name))
+      for name, e in EXPRESSIONS.items()),
     Edit(name="close_right_eye", group="Eyes", unit="closure", low=0, high=1, meaning="the right eye closes",
          change=_lids(0)),
     Edit(name="close_left_eye", group="Eyes", unit="closure", low=0, high=1, meaning="the left eye closes",
@@ -309,6 +300,7 @@ def edited_frames(
     UsageError for unknown edits or keyed shapes.
     """
     from facewitness.generator.reconstruct.model import pick
+    from facewitness.generator.trainer import pick_device
 
     changed, notes = apply_edits(own, settings, actor=actor)
     times = own.times_s - own.times_s[0]
@@ -317,15 +309,34 @@ def edited_frames(
         changed, own, times = pick(changed, here), pick(own, here), times[here]
     plain = dataclasses.replace(changed, identity=actor.performance.identity, gaze=_trusted(changed.gaze, actor))
     canvas = dataclasses.replace(own, rotation=changed.rotation, translation=changed.translation)
+    maker = maker or actor.synthesiser(refine=actor.refine(engine=engine, device=pick_device(device)))
     frames = render(
-        actor, changed, plan_for=plain, canvas_for=canvas, faithful=True, engine=engine, device=device,
-        synthesiser=maker,
+        actor, changed, plan_for=plain, canvas_for=canvas, faithful=True, footage=_footage(own, actor),
+        synthesiser=_bordered(maker, actor, own, changed),
     )  # fmt: skip
     if "hair_removed" in settings:
         share = np.clip(_values(settings["hair_removed"], times), 0, 1)
         if share.any():
             frames = _bald(frames, actor, changed, share)
     return frames, notes
+
+
+def _footage(own: Performance, actor: Actor) -> NDArray[np.int64] | None:
+    """(T,) which stored frames ``own`` is a part of; None where it is another performance."""
+    stored = actor.performance
+    if own.time_base != stored.time_base:
+        return None
+    at = np.clip(np.searchsorted(stored.pts, own.pts), 0, len(stored) - 1)
+    return at if np.array_equal(stored.pts[at], own.pts) else None
+
+
+def _bordered(maker: Synthesiser, actor: Actor, own: Performance, changed: Performance) -> Synthesiser:
+    """The same synthesiser, changing nothing outside the head and a border as narrow as the edits allow."""
+    before, after = (actor.square.shapes(shapes_of(p)) for p in (own, changed))
+    plain = surround_of(actor.shapes, actor.follow)
+    edited = reshaped_surround(plain, own.identity, changed.identity)
+    moved = movement_px(before, after, plain, edited)
+    return maker.within(near(plain, moved), reshaped_surround(near(plain, moved), own.identity, changed.identity))
 
 
 def _bald(

@@ -204,6 +204,6 @@ class PaperSynthesiser(Synthesiser):
             choice = at(choices, t)
             alpha = self.alpha(wanted.mesh[t], wanted.irises[t], choice["canvas"][0]) if faithful else 1 + nothing
             yield Made1(
-                picture=np.clip(made, 0, 255).astype(np.float32), alpha=alpha, canvas=choice["canvas"], where=where,
-                share=nothing,
+                picture=np.clip(made, 0, 255).astype(np.float32), alpha=alpha, canvas=choice["canvas"],
+                behind=choice.get(FOOTAGE, choice["canvas"]), where=where, share=nothing,
             )  # fmt: skip

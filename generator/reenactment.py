@@ -152,12 +152,14 @@ def render(
     actor: Actor, performance: Performance, *, engine: str = "openvino", device: str = "auto",
     allowed: NDArray[np.bool_] | None = None, synthesiser: Synthesiser | None = None,
     plan_for: Performance | None = None, canvas_for: Performance | None = None, faithful: bool = False,
+    footage: NDArray[np.int64] | None = None,
 ) -> Iterator[NDArray[np.uint8]]:  # fmt: skip
     """Yield whole frames, (height, width, 3) RGB uint8, of the actor giving ``performance``.
 
     Stored frames are chosen for ``plan_for`` where the face's shape was edited (the same performance with the
     actor's own shape), the canvas for ``canvas_for`` (the same head without the edited expression). ``faithful``
-    leaves every pixel that need not change as it is in the footage.
+    leaves every pixel that need not change as it is in the footage: in the canvas, or the stored frames ``footage``
+    (T,).
     """
     maker = synthesiser or actor.synthesiser(refine=actor.refine(engine=engine, device=_device(device)))
     stored = actor.full_frames()
@@ -166,7 +168,7 @@ def render(
         wanted = square.shapes(shapes_of(performance))
         choices = maker.plan(
             square.shapes(shapes_of(plan_for)) if plan_for else wanted, allowed=allowed,
-            canvas_for=square.shapes(shapes_of(canvas_for)) if canvas_for else None,
+            canvas_for=square.shapes(shapes_of(canvas_for)) if canvas_for else None, footage=footage,
         )  # fmt: skip
         for made in maker.frames(wanted, choices, faithful=faithful):
             yield composite(made, square, stored.__getitem__)
@@ -175,11 +177,11 @@ def render(
 
 
 def composite(made: Made1, square: FaceSquare, frame: Callable[[int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """The frame that a synthesised square belongs to, HxWx3 RGB: its canvas from ``frame``, by number, with ``made``
-    in its ``square``."""
-    first, second, mix = made.canvas
+    """The frame that a synthesised square belongs to, HxWx3 RGB: what it stands on from ``frame``, by number, with
+    ``made`` in its ``square``."""
+    detail = square.detail(frame(made.canvas[0]), made.where, made.share)
+    first, second, mix = made.behind
     behind = frame(first)
-    detail = square.detail(behind, made.where, made.share)
     if mix > 0 and second != first:
         behind = np.asarray(cv2.addWeighted(behind, 1 - mix, frame(second), mix, 0), np.uint8)
     return square.paste(behind, made.picture, made.alpha, detail=detail)

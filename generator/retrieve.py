@@ -27,6 +27,8 @@ GAP_WEIGHT = 0.5
 """Weight of the gap between the lips beside their outline."""
 GAZE_WEIGHT = 20.0
 """Millimetres that a radian of gaze counts for."""
+UNLIKE = 4.0
+"""Price of a canvas whose surroundings are like those of the footage it is set into as two frames at random are."""
 LEAST_MIX = 0.05
 """A smaller share of the other frame is not worth its time."""
 NEVER = np.float32(1e9)
@@ -252,12 +254,14 @@ def faded(
 def plan(
     wanted: Shapes, stored: Shapes, *, allowed: NDArray[np.bool_] | None = None, away: NDArray[np.int64] | None = None,
     away_by: int = 0, looks: NDArray[np.float32] | None = None, regions: Sequence[str] = REGIONS,
+    footage: NDArray[np.int64] | None = None,
 ) -> dict[str, Choice]:  # fmt: skip
     """Choose the stored frames for every region of every wanted frame.
 
     ``allowed`` (N,) leaves stored frames out; with ``away`` (T,), the stored frame each wanted one *is* (in
     training), all
-    within ``away_by`` frames of it are left out. ``looks`` (see ``looks_of``) guides the jumps of the canvas.
+    within ``away_by`` frames of it are left out. ``looks`` (see ``looks_of``) guides the jumps of the canvas. Where the
+    result is set into the frames ``footage`` (T,), a canvas costs more that does not look like them.
     """
     out = {}
     for region in regions:
@@ -269,6 +273,8 @@ def plan(
                 price[:, ~allowed] = NEVER
             if away is not None:
                 price[np.abs(np.arange(price.shape[1])[None] - away[start:stop, None]) <= away_by] = NEVER
+            if footage is not None and looks is not None:
+                price += UNLIKE * costs(looks[footage[start:stop]], looks)
             return price
 
         def worse(

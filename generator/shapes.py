@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from facewitness.faces import landmarks as lm
 from facewitness.generator.performance import Performance
 
-_STILL = sorted(
+STILL = sorted(
     {*lm.FACE_OVAL[:10], *lm.FACE_OVAL[-9:], *lm.NOSE_BRIDGE, lm.NOSE_BASE, lm.GLABELLA, lm.NOSE_RIGHT, lm.NOSE_LEFT}
     | {i for corners in lm.EYE_CORNERS for i in corners}
 )
+"""Points of the mesh that move least while a face does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Shapes:
     @cached_property
     def head(self) -> NDArray[np.float32]:
         """(T, 3, 4) affine map from canonical head centimetres to pixels, fitted to the points that move least."""
-        still = _STILL
+        still = STILL
         known = np.concatenate([lm.canonical_xyz()[still], np.ones((len(still), 1))], axis=1)
         return np.einsum("ij,tjk->tki", np.linalg.pinv(known), self.mesh[:, still].astype(np.float64)).astype(
             np.float32

@@ -1,6 +1,7 @@
 """From wanted shapes to pictures: retrieve, compose, refine, frame by frame, for any length."""
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 
 import cv2
@@ -14,11 +15,13 @@ from facewitness.generator.condition import conditioning
 from facewitness.generator.render import rasterise
 from facewitness.generator.retrieve import REGIONS, Choice, plan
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.warp import shell_triangles
+from facewitness.generator.warp import Surround, shell_triangles
 
 Refine = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """A trained network as a plain function: (B, C, S, S) float32 0..1 in, (B, 3, S, S) float32 0..1 out."""
 
+FOOTAGE = "footage"
+"""Beside the regions' choices: the stored frames that pictures stand on where it is not the canvas."""
 AHEAD = 4
 """Bases that are composed ahead of the network."""
 
@@ -32,7 +35,9 @@ class Made1:
     alpha: NDArray[np.float32]
     """(S, S) 0..1: where the picture differs from the stored frame it stands on."""
     canvas: tuple[int, int, float]
-    """The stored frame behind it, the one it is faded with, and the share of the latter."""
+    """The stored frame it is made from, the one that is faded with, and the share of the latter."""
+    behind: tuple[int, int, float]
+    """The same of the frame it stands on: the canvas, or the footage that is edited."""
     where: NDArray[np.float32]
     """(S, S, 2) where the first of them holds each pixel."""
     share: NDArray[np.float32]
@@ -60,15 +65,28 @@ class Synthesiser:
         self.texture, self.refine, self.finish = texture, refine, finish or Finish()
         self.size = frames.shape[1]
 
+    def within(self, stored: Surround, wanted: Surround) -> "Synthesiser":
+        """The same with other surroundings of the stored faces and the wanted ones, see ``border``."""
+        other = copy(self)
+        other.composer = self.composer.within(stored, wanted)
+        return other
+
     def plan(
-        self, wanted: Shapes, *, allowed: NDArray[np.bool_] | None = None, canvas_for: Shapes | None = None
-    ) -> dict[str, Choice]:
-        """The stored frames to be shown for ``wanted``; the canvas is chosen for ``canvas_for`` where it is given."""
+        self, wanted: Shapes, *, allowed: NDArray[np.bool_] | None = None, canvas_for: Shapes | None = None,
+        footage: NDArray[np.int64] | None = None,
+    ) -> dict[str, Choice]:  # fmt: skip
+        """The stored frames to be shown for ``wanted``; the canvas is chosen for ``canvas_for`` where it is given.
+
+        With ``footage`` (T,), the pictures will stand on those stored frames instead of the canvas.
+        """
         stored, looks = self.composer.shapes, self.composer.looks
         if canvas_for is None:
             return plan(wanted, stored, allowed=allowed, looks=looks)
         rest = plan(wanted, stored, allowed=allowed, regions=REGIONS[1:])
-        return rest | plan(canvas_for, stored, allowed=allowed, looks=looks, regions=REGIONS[:1])
+        rest |= plan(canvas_for, stored, allowed=allowed, looks=looks, regions=REGIONS[:1], footage=footage)
+        if footage is not None:
+            rest[FOOTAGE] = Choice(first=footage, second=footage, mix=np.zeros(len(footage), np.float32))
+        return rest
 
     def frames(
         self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: NDArray[np.bool_] | None = None,
@@ -78,7 +96,8 @@ class Synthesiser:
 
         ``earlier`` are the shapes before the first, for a network that looks back on them; this one does not.
 
-        With ``faithful``, ``alpha`` is 0 wherever the base is the stored frame itself, so that footage stays footage.
+        With ``faithful``, ``alpha`` is 0 wherever the base is the frame it stands on, so that footage stays footage.
+        That frame is the canvas, or what a further choice of the name ``FOOTAGE`` says.
         """
         del earlier
         choices = choices or self.plan(wanted, allowed=allowed)
@@ -90,10 +109,13 @@ class Synthesiser:
                 picture = base + self.finish.strength * (refined - base)
             before = base
             alpha = self.alpha(mesh, irises, choice["canvas"][0])
+            behind = choice.get(FOOTAGE, choice["canvas"])
             if faithful:
-                alpha = alpha * self._changed(base, choice["canvas"])
+                alpha = alpha * self._changed(base, behind)
             shown = self._detailed(picture, condition)
-            yield Made1(picture=shown, alpha=alpha, canvas=choice["canvas"], where=where, share=share)
+            yield Made1(
+                picture=shown, alpha=alpha, canvas=choice["canvas"], behind=behind, where=where, share=share
+            )
 
     def _bases(self, wanted: Shapes, choices: dict[str, Choice]) -> Iterator[tuple]:
         """What the network is given, frame by frame; runs ahead of it on a thread of its own."""
@@ -112,9 +134,9 @@ class Synthesiser:
         soft = cv2.blur(cv2.erode(covered, np.ones((k, k)), borderValue=1), (k, k), borderType=cv2.BORDER_REPLICATE)
         return np.asarray(cv2.resize(soft, (self.size, self.size)), np.float32)
 
-    def _changed(self, base: NDArray[np.float32], canvas: tuple[int, int, float]) -> NDArray[np.float32]:
+    def _changed(self, base: NDArray[np.float32], behind: tuple[int, int, float]) -> NDArray[np.float32]:
         """(S, S) 0 where the base is the stored frame, to 1 where it differs by a few grey levels or near there."""
-        first, second, mix = canvas
+        first, second, mix = behind
         stored = self.composer.frames[first].astype(np.float32)
         if mix > 0 and second != first:
             stored += mix * (self.composer.frames[second].astype(np.float32) - stored)

@@ -34,12 +34,19 @@ def shell_triangles() -> NDArray[np.int32]:
 
 
 @cache
+def lowness() -> NDArray[np.float32]:
+    """(n,) of each point of the face's outline: 1 at the chin, 0 above the middle."""
+    y = lm.canonical_xyz()[list(lm.FACE_OVAL), 1]
+    low = np.clip((y - y.mean()) / (y.max() - y.mean()), 0, 1)
+    return np.asarray(low * low * (3 - 2 * low), np.float32)
+
+
+@cache
 def _rings() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(R, 4) homogeneous canonical points of the rings, and (R, 1) how far each follows the head."""
     oval = lm.canonical_xyz()[list(lm.FACE_OVAL)]
     middle = np.array([0.0, oval[:, 1].mean(), 0.0], np.float32)
-    low = np.clip((oval[:, 1] - middle[1]) / (oval[:, 1].max() - middle[1]), 0, 1)  # 1 at the chin, 0 above the middle
-    low = low * low * (3 - 2 * low)
+    low = lowness()
     points, follow = [], []
     for (reach, whole, behind), neck in zip(RINGS, NECK, strict=True):
         ring = middle + (oval - middle) * [reach, reach, 1]

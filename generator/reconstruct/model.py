@@ -98,6 +98,7 @@ def head_mesh(identity: Identity, expression: NDArray, lids: NDArray) -> NDArray
     """Shape of the face in its head frame.
 
     ``expression`` (..., K) in standard deviations and ``lids`` (..., 2) closure 0..1 give (..., 468, 3) centimetres.
+    Beyond 1 lids are pressed together: what is over says how many openings of the eye their line sinks by.
     """
     b = basis()
     expression, lids = np.asarray(expression, np.float32), np.asarray(lids, np.float32)
@@ -106,9 +107,11 @@ def head_mesh(identity: Identity, expression: NDArray, lids: NDArray) -> NDArray
     shape = identity.neutral + moved.reshape(*expression.shape[:-1], lm.POINTS, 3)
     for eye in (0, 1):
         upper, lower = list(lm.LIDS_UPPER[eye][1:-1]), list(lm.LIDS_LOWER[eye][1:-1])
-        gap = (shape[..., lower, :] - shape[..., upper, :]) * lids[..., eye, None, None]
-        shape[..., upper, :] += LID_MEETING * gap
-        shape[..., lower, :] -= (1 - LID_MEETING) * gap
+        gap = shape[..., lower, :] - shape[..., upper, :]
+        closure = np.minimum(lids[..., eye, None, None], 1)
+        pressed = np.maximum(lids[..., eye, None, None] - 1, 0)
+        shape[..., upper, :] += (LID_MEETING * closure + pressed) * gap
+        shape[..., lower, :] -= ((1 - LID_MEETING) * closure - pressed) * gap
     return shape
 
 
