@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from bench.edits import limited
 
+from facewitness.errors import UnreadableInputError
 from facewitness.files import to_json, write_text
 from facewitness.generator import load_actor, reenact, train_actor
 from facewitness.generator.actor import Actor
@@ -92,7 +93,10 @@ def main() -> int:
             start = time.perf_counter()
             reenact(who, source, made, driver_rights=RIGHTS, maker=maker, method=f"{method}, for comparison")
             row: dict[str, Any] = {"seconds": time.perf_counter() - start}
-            row |= identity_kept(actor, performance, driver_performance(made), asked)
+            try:
+                row |= identity_kept(actor, performance, driver_performance(made), asked)
+            except UnreadableInputError:  # a network that has hardly learnt makes no face
+                row["no_face"] = True
             if args.judge:
                 row |= judged(args.judge, args.judge_python, source, made)
             report["transfer"].setdefault(f"{driver} > {target}", {})[method] = row

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.faces import landmarks as lm
-from facewitness.generator.performance import Identity
-from facewitness.generator.shapes import STILL, Shapes
-from facewitness.generator.warp import RINGS, Surround, lowness, shells, usual_follow
+from facewitness.generator.actor import Actor
+from facewitness.generator.performance import Identity, Performance
+from facewitness.generator.shapes import STILL, Shapes, shapes_of
+from facewitness.generator.synthesis import Synthesiser
+from facewitness.generator.warp import RINGS, Surround, lowness, shells, surround_of
 
 NEAR = ((1.28, 1.6, 1.9), (1.15, 1.36, 1.62))
 """Reaches of the rings while little moves, above the face's middle and below the chin; see ``warp.RINGS``."""
@@ -23,6 +25,16 @@ ROOM = 1.6
 """The border is at least this many times as wide as what it has to take up, so that nothing folds."""
 SHAPE_FOLLOWS = (1.0, 0.7, 0.0)
 """How far the rings go along when the outline of the face's own shape is edited."""
+
+
+def bordered(maker: Synthesiser, actor: Actor, own: Performance, changed: Performance) -> Synthesiser:
+    """The same synthesiser, for ``changed`` standing on the frames of ``own`` (both T frames): nothing outside the head
+    and a border as narrow as the change allows is touched."""
+    before, after = (actor.square.shapes(shapes_of(p)) for p in (own, changed))
+    plain = surround_of(actor.shapes, actor.follow)
+    edited = reshaped_surround(plain, own.identity, changed.identity)
+    close = near(plain, movement_px(before, after, plain, edited))
+    return maker.within(close, reshaped_surround(close, own.identity, changed.identity))
 
 
 def near(surround: Surround, moved_px: NDArray[np.float32]) -> Surround:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facewitness.errors import UsageError
 from facewitness.generator.actor import FILES, Actor
-from facewitness.generator.border import movement_px, near, reshaped_surround
+from facewitness.generator.border import bordered
 from facewitness.generator.expression import EXPRESSIONS, direction
 from facewitness.generator.label import Label
 from facewitness.generator.performance import Performance
@@ -23,7 +23,6 @@ from facewitness.generator.reenactment import driver_performance, render, within
 from facewitness.generator.shape import SHAPES, reshaped
 from facewitness.generator.shapes import shapes_of
 from facewitness.generator.synthesis import Synthesiser
-from facewitness.generator.warp import surround_of
 from facewitness.progress import track as progress_bar
 
 Keys = float | Sequence[tuple[float, float]]
@@ -312,7 +311,7 @@ def edited_frames(
     maker = maker or actor.synthesiser(refine=actor.refine(engine=engine, device=pick_device(device)))
     frames = render(
         actor, changed, plan_for=plain, canvas_for=canvas, faithful=True, footage=_footage(own, actor),
-        synthesiser=_bordered(maker, actor, own, changed),
+        synthesiser=bordered(maker, actor, own, changed),
     )  # fmt: skip
     if "hair_removed" in settings:
         share = np.clip(_values(settings["hair_removed"], times), 0, 1)
@@ -328,15 +327,6 @@ def _footage(own: Performance, actor: Actor) -> NDArray[np.int64] | None:
         return None
     at = np.clip(np.searchsorted(stored.pts, own.pts), 0, len(stored) - 1)
     return at if np.array_equal(stored.pts[at], own.pts) else None
-
-
-def _bordered(maker: Synthesiser, actor: Actor, own: Performance, changed: Performance) -> Synthesiser:
-    """The same synthesiser, changing nothing outside the head and a border as narrow as the edits allow."""
-    before, after = (actor.square.shapes(shapes_of(p)) for p in (own, changed))
-    plain = surround_of(actor.shapes, actor.follow)
-    edited = reshaped_surround(plain, own.identity, changed.identity)
-    moved = movement_px(before, after, plain, edited)
-    return maker.within(near(plain, moved), reshaped_surround(near(plain, moved), own.identity, changed.identity))
 
 
 def _bald(

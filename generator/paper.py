@@ -25,7 +25,7 @@ from facewitness.generator.condition import CHANNELS, conditioning
 from facewitness.generator.network import WINDOW, PaperNetwork
 from facewitness.generator.retrieve import Choice
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.synthesis import AHEAD, Made1, Synthesiser
+from facewitness.generator.synthesis import AHEAD, FOOTAGE, Made1, Synthesiser
 from facewitness.generator.trainer import Threads, Trainer, TrainSettings
 
 MEMORY_BYTES = 2 << 30

@@ -112,11 +112,23 @@ def at_times(performance: Performance, times_s: NDArray[np.float64]) -> Performa
 
 def last(performance: Performance, times_s: NDArray[np.float64]) -> Performance:
     """The performance played forwards and backwards for as long as ``times_s`` (seconds from its start) asks."""
-    length = float(performance.times_s[-1] - performance.times_s[0])
+    return at_times(performance, _to_and_fro(performance, times_s))
+
+
+def last_frames(performance: Performance, times_s: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(T,) which of its frames ``last`` shows, or is nearest to."""
+    own, at = performance.times_s, _to_and_fro(performance, times_s)
+    after = np.clip(np.searchsorted(own, at), 1, max(len(own) - 1, 1))
+    nearer = np.abs(own[np.minimum(after, len(own) - 1)] - at) < np.abs(own[after - 1] - at)
+    return np.where(nearer, np.minimum(after, len(own) - 1), after - 1).astype(np.int64)
+
+
+def _to_and_fro(performance: Performance, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    start, length = float(performance.times_s[0]), float(performance.times_s[-1] - performance.times_s[0])
     if length <= 0:
-        return at_times(performance, np.full(len(times_s), performance.times_s[0]))
+        return np.full(len(times_s), start)
     phase = np.mod(times_s, 2 * length)
-    return at_times(performance, performance.times_s[0] + np.where(phase > length, 2 * length - phase, phase))
+    return start + np.where(phase > length, 2 * length - phase, phase)
 
 
 def transfer(

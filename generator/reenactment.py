@@ -67,7 +67,10 @@ def reenact(
         seed=int(actor.card["seed"]), rights=actor.rights, driver_rights=driver_rights, actor_sha256=actor.sha256,
         model_sha256=actor.card["sha256"].get(FILES["weights"], ""),
     )  # fmt: skip
-    frames = render(actor, wanted, engine=engine, device=device, synthesiser=maker)
+    if maker is None and "head" not in (*take, *hold) and ease_s == 0:
+        frames = _over_footage(actor, wanted, engine=engine, device=device)
+    else:
+        frames = render(actor, wanted, engine=engine, device=device, synthesiser=maker)
     if progress:
         frames = progress_bar(frames, f"making {out.name}", total=len(wanted))
     made = publish(
@@ -174,6 +177,21 @@ def render(
             yield composite(made, square, stored.__getitem__)
     finally:
         stored.close()
+
+
+def _over_footage(actor: Actor, wanted: Performance, *, engine: str, device: str) -> Iterator[NDArray[np.uint8]]:
+    """Frames of ``wanted``, whose head is the actor's own: they stand on the actor's frames, which stay what they are
+    where nothing is taken from the driver."""
+    from facewitness.generator.border import bordered
+    from facewitness.generator.recombine import last, last_frames
+
+    times = wanted.times_s - wanted.times_s[0]
+    own = last(actor.performance, times)
+    maker = actor.synthesiser(refine=actor.refine(engine=engine, device=_device(device)))
+    return render(
+        actor, wanted, canvas_for=own, faithful=True, footage=last_frames(actor.performance, times),
+        synthesiser=bordered(maker, actor, own, wanted),
+    )  # fmt: skip
 
 
 def composite(made: Made1, square: FaceSquare, frame: Callable[[int], NDArray[np.uint8]]) -> NDArray[np.uint8]:

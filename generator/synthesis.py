@@ -113,9 +113,7 @@ class Synthesiser:
             if faithful:
                 alpha = alpha * self._changed(base, behind)
             shown = self._detailed(picture, condition)
-            yield Made1(
-                picture=shown, alpha=alpha, canvas=choice["canvas"], behind=behind, where=where, share=share
-            )
+            yield Made1(picture=shown, alpha=alpha, canvas=choice["canvas"], behind=behind, where=where, share=share)
 
     def _bases(self, wanted: Shapes, choices: dict[str, Choice]) -> Iterator[tuple]:
         """What the network is given, frame by frame; runs ahead of it on a thread of its own."""
