@@ -227,11 +227,15 @@ def _head(driver: Performance, target: Performance, relative: bool) -> tuple[NDA
     return to_vector(turned).astype(np.float32), place.astype(np.float32)
 
 
+def lower_face() -> NDArray[np.float32]:
+    """(468,) of each point of the mesh: 1 in the lower face, falling to 0 at the height of the nose."""
+    return np.asarray(np.clip((lm.canonical_xyz()[:, 1] - 0.5) / 1.5, 0, 1), np.float32)
+
+
 def mouth_share() -> NDArray[np.float32]:
     """(K, K) projection of expression coefficients onto what moves the lower face only, in the least squares."""
     b = basis()
-    y = lm.canonical_xyz()[:, 1]
-    lower = np.clip((y - 0.5) / 1.5, 0, 1)[:, None]
+    lower = lower_face().astype(np.float64)[:, None]
     modes = b.modes.astype(np.float64)
     flat = modes.reshape(len(modes), -1)
     wanted = (modes * lower).reshape(len(modes), -1)

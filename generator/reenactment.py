@@ -68,7 +68,7 @@ def reenact(
         model_sha256=actor.card["sha256"].get(FILES["weights"], ""),
     )  # fmt: skip
     if maker is None and "head" not in (*take, *hold) and ease_s == 0:
-        frames = _over_footage(actor, wanted, engine=engine, device=device)
+        frames = over_footage(actor, wanted, take, engine=engine, device=device)
     else:
         frames = render(actor, wanted, engine=engine, device=device, synthesiser=maker)
     if progress:
@@ -155,23 +155,27 @@ def render(
     actor: Actor, performance: Performance, *, engine: str = "openvino", device: str = "auto",
     allowed: NDArray[np.bool_] | None = None, synthesiser: Synthesiser | None = None,
     plan_for: Performance | None = None, canvas_for: Performance | None = None, faithful: bool = False,
-    footage: NDArray[np.int64] | None = None,
+    footage: NDArray[np.int64] | None = None, moving: NDArray[np.float32] | None = None,
 ) -> Iterator[NDArray[np.uint8]]:  # fmt: skip
     """Yield whole frames, (height, width, 3) RGB uint8, of the actor giving ``performance``.
 
     Stored frames are chosen for ``plan_for`` where the face's shape was edited (the same performance with the
     actor's own shape), the canvas for ``canvas_for`` (the same head without the edited expression). ``faithful``
     leaves every pixel that need not change as it is in the footage: in the canvas, or the stored frames ``footage``
-    (T,).
+    (T,). ``moving`` (468,) 0..1 says how far each point of the mesh may leave ``canvas_for``.
     """
     maker = synthesiser or actor.synthesiser(refine=actor.refine(engine=engine, device=_device(device)))
     stored = actor.full_frames()
     square = actor.square
     try:
         wanted = square.shapes(shapes_of(performance))
+        canvas = square.shapes(shapes_of(canvas_for)) if canvas_for else None
+        if moving is not None and canvas is not None:
+            mesh = canvas.mesh + moving[:, None] * (wanted.mesh - canvas.mesh)
+            wanted = dataclasses.replace(wanted, mesh=mesh, irises=canvas.irises)
         choices = maker.plan(
             square.shapes(shapes_of(plan_for)) if plan_for else wanted, allowed=allowed,
-            canvas_for=square.shapes(shapes_of(canvas_for)) if canvas_for else None, footage=footage,
+            canvas_for=canvas, footage=footage,
         )  # fmt: skip
         for made in maker.frames(wanted, choices, faithful=faithful):
             yield composite(made, square, stored.__getitem__)
@@ -179,17 +183,20 @@ def render(
         stored.close()
 
 
-def _over_footage(actor: Actor, wanted: Performance, *, engine: str, device: str) -> Iterator[NDArray[np.uint8]]:
-    """Frames of ``wanted``, whose head is the actor's own: they stand on the actor's frames, which stay what they are
-    where nothing is taken from the driver."""
+def over_footage(
+    actor: Actor, wanted: Performance, take: Collection[str], *, engine: str = "openvino", device: str = "auto"
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield whole frames, (height, width, 3) RGB uint8, of ``wanted``, whose head is the actor's own (see
+    ``recombine.last``): they stand on the actor's frames, which stay what they are where nothing is taken."""
     from facewitness.generator.border import bordered
-    from facewitness.generator.recombine import last, last_frames
+    from facewitness.generator.recombine import last, last_frames, lower_face
 
     times = wanted.times_s - wanted.times_s[0]
     own = last(actor.performance, times)
     maker = actor.synthesiser(refine=actor.refine(engine=engine, device=_device(device)))
+    moving = lower_face() if set(take) == {"mouth"} else None
     return render(
-        actor, wanted, canvas_for=own, faithful=True, footage=last_frames(actor.performance, times),
+        actor, wanted, canvas_for=own, faithful=True, moving=moving, footage=last_frames(actor.performance, times),
         synthesiser=bordered(maker, actor, own, wanted),
     )  # fmt: skip
 

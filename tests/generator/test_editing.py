@@ -1,15 +1,12 @@
 """Edits change what they name, and nothing when they are zero."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from facewitness.errors import UsageError
-from facewitness.generator.editing import EDITS, apply_edits, edit, parse_settings
+from facewitness.generator.editing import EDITS, PRESSED, apply_edits, edit, edited_frames, parse_settings
 from facewitness.generator.metrics import psnr
 from facewitness.generator.reconstruct.model import pick
-from facewitness.generator.reenactment import render
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +15,7 @@ def own(actor):
 
 
 def rendered(actor, own, settings):
-    changed, _ = apply_edits(own, settings)
-    plain = dataclasses.replace(changed, identity=own.identity)
-    canvas = dataclasses.replace(own, rotation=changed.rotation, translation=changed.translation)
-    return list(render(actor, changed, plan_for=plain, canvas_for=canvas, faithful=True, engine="torch"))
+    return list(edited_frames(actor, own, settings, engine="torch")[0])
 
 
 def test_all_edits_at_zero_give_the_footage_back(actor, own):
@@ -44,16 +38,51 @@ def test_closing_the_left_eye_closes_it_and_leaves_the_right_one(actor, own):
     assert boxes[1] > 15 and boxes[0] < 2
 
 
-def test_far_from_the_face_an_edit_changes_nothing(actor, own):
-    before, after = (rendered(actor, own, s)[6] for s in ({}, {"smile": 1.0}))
-    assert psnr(before[-20:, :20], after[-20:, :20]) > 45
+@pytest.mark.parametrize("settings", [{"face_width": 20.0, "smile": 1.0}, {"head_yaw": 6.0}])
+def test_outside_the_head_and_its_border_the_footage_stays(actor, own, settings):
+    """The head and its border: the face's box grown by half its height above, a third beside and below."""
+    stored = actor.full_frames()
+    for k in (0, 6):
+        mesh = actor.shapes.mesh[10 + k, :, :2] / actor.square.scale + [actor.square.x, actor.square.y]
+        low, high = mesh.min(0), mesh.max(0)
+        tall = high[1] - low[1]
+        y, x = np.mgrid[: actor.frame_size[1], : actor.frame_size[0]]
+        beside = (x < low[0] - 0.35 * tall) | (x > high[0] + 0.35 * tall)
+        outside = beside | (y < low[1] - 0.55 * tall) | (y > high[1] + 0.35 * tall)
+        assert outside.mean() > 0.05
+        assert psnr(rendered(actor, own, settings)[k], stored[10 + k], outside) > 45
+    stored.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "measure", "least_cm"),
+    [("smile", "smile", 0.8), ("jaw_open", "jaw_open", 1.0), ("brow_up", "brow_up", 0.5)],
+)
+def test_an_expression_does_what_it_says_and_leaves_the_rest(name, measure, least_cm):
+    from facewitness.generator.expression import direction
+    from facewitness.generator.reconstruct import basis
+    from facewitness.generator.reconstruct.learn import measured
+
+    said = measured(np.tensordot(direction(name), basis().modes, 1)[None])
+    assert said[measure][0] > least_cm
+    others = {"smile": ("brow_up", "jaw_open"), "jaw_open": ("brow_up", "jaw_left"), "brow_up": ("smile", "jaw_open")}
+    assert all(abs(said[o][0]) < 0.2 * said[measure][0] for o in others[name])
+
+
+def test_one_side_of_a_smile_leaves_the_other():
+    from facewitness.faces import landmarks as lm
+    from facewitness.generator.expression import direction
+    from facewitness.generator.reconstruct import basis
+
+    moved = np.linalg.norm(np.tensordot(direction("smile_left"), basis().modes, 1), axis=-1)
+    assert moved[lm.MOUTH_LEFT] > 3 * moved[lm.MOUTH_RIGHT]
 
 
 def test_keys_move_smoothly_between_their_values(own):
     start = float(own.times_s[0])
     changed, _ = apply_edits(own, parse_settings([f"close_eyes=0@0s,1@{own.times_s[-1] - start}s"]))
     closed = changed.lids.mean(1) - own.lids.mean(1)
-    assert closed[0] == pytest.approx(0, abs=1e-4) and changed.lids[-1] == pytest.approx([1, 1], abs=1e-4)
+    assert closed[0] == pytest.approx(0, abs=1e-4) and changed.lids[-1] == pytest.approx([1 + PRESSED] * 2, abs=1e-4)
     assert (np.diff(changed.lids[:, 0] - own.lids[:, 0] * 0) > -0.6).all()
 
 
@@ -94,8 +123,6 @@ def test_an_edited_video_says_composite_and_names_every_edit(actor, tmp_path):
 
 def test_hair_gives_way_to_skin_and_background_and_the_face_stays(actor, own):
     """Seen beside the truth: what is above the brows turns skin, what was hair beside the skull turns background."""
-    from facewitness.generator.editing import edited_frames
-
     before, after = (list(edited_frames(actor, own, s)[0]) for s in ({}, {"hair_removed": 1.0}))
     mesh = actor.shapes.mesh[10:22, :, :2] / actor.square.scale + [actor.square.x, actor.square.y]
     for k in (0, 6, 11):
@@ -114,7 +141,5 @@ def test_hair_gives_way_to_skin_and_background_and_the_face_stays(actor, own):
 
 
 def test_hair_removed_by_nothing_changes_nothing(actor, own):
-    from facewitness.generator.editing import edited_frames
-
     before, after = (next(edited_frames(actor, own, s)[0]) for s in ({}, {"hair_removed": 0.0}))
     np.testing.assert_array_equal(before, after)

@@ -91,3 +91,21 @@ def test_a_driver_that_is_no_video_is_said(actor, tmp_path):
     (tmp_path / "driver.mp4").write_bytes(b"nothing")
     with pytest.raises(UnreadableInputError):
         reenact(actor, tmp_path / "driver.mp4", tmp_path / "x.mp4", progress=False)
+
+
+def test_a_dubbed_mouth_leaves_the_upper_face_as_it_was_filmed(actor, driver):
+    from facewitness.faces import landmarks as lm
+    from facewitness.generator.metrics import psnr
+    from facewitness.generator.recombine import cut, last_frames, transfer
+    from facewitness.generator.reenactment import driver_performance, over_footage
+
+    performance = driver_performance(driver)
+    start = float(performance.times_s[0])
+    wanted = transfer(cut(performance, start, start + 0.4), actor.performance, take=("mouth",))
+    numbers = last_frames(actor.performance, wanted.times_s - wanted.times_s[0])
+    stored = actor.full_frames()
+    for k, frame in enumerate(over_footage(actor, wanted, ("mouth",), engine="torch", device="cpu")):
+        mesh = actor.shapes.mesh[numbers[k], :, :2] / actor.square.scale + [actor.square.x, actor.square.y]
+        nose = int(mesh[lm.NOSE_BRIDGE[2], 1])
+        assert psnr(frame[:nose], stored[int(numbers[k])][:nose]) > 45
+    stored.close()
