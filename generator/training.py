@@ -43,7 +43,7 @@ LEAST_TRAINING_S = 2.0
 FOLLOW_PAIRS = 60
 """Pairs of frames per minute from which hair and neck are learnt, up to 240."""
 UNTRAINED = "too little time to train the network on this person; it is used as it starts."
-SQUARES_CRF, FRAMES_CRF = 8, 16
+SQUARES_CRF, FRAMES_CRF = 8, 10
 
 
 def train_actor(
@@ -150,11 +150,11 @@ def _store(footage: Footage, out: Path) -> NDArray[np.uint8]:
     done, last = 0, int(footage.kept[-1])
     with (
         BankWriter(out / FILES["frames"], width=footage.info.width, height=footage.info.height, frame_rate=rate,
-                   crf=FRAMES_CRF, full_colour=False) as frames,
+                   crf=FRAMES_CRF, full_colour=True) as frames,
         BankWriter(out / FILES["squares"], width=size, height=size, frame_rate=rate, crf=SQUARES_CRF,
                    full_colour=True) as bank,
     ):  # fmt: skip
-        for frame in read_frames(footage.video):
+        for frame in read_frames(footage.video, exact_colour=True):
             if frame.index in wanted:
                 squares[done] = footage.square.cut(frame.image)
                 frames.write(frame.image)
