@@ -22,13 +22,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facewitness.faces import landmarks as lm
 from facewitness.files import to_json, write_text
 from facewitness.generator import edit, load_actor, reenact
 from facewitness.generator.actor import Actor
 from facewitness.generator.editing import EDITS, edited_frames
 from facewitness.generator.metrics import correlation, psnr
 from facewitness.generator.performance import Performance
-from facewitness.generator.recombine import cut, last
+from facewitness.generator.recombine import cut, last_frames
+from facewitness.generator.shapes import shapes_of
 from facewitness.media import VideoWriter, probe, read_frames
 
 RIGHTS = "footage named on the command line of the benchmark, for measuring on this machine only"
@@ -38,6 +40,8 @@ STILL = 0.1
 """A channel that an edit must not touch moves by no more than this (mean over the frames)."""
 HEAD_ABOVE, HEAD_BESIDE, HEAD_BELOW = 0.55, 0.35, 0.35
 """The head and its feathered border: the face's box grown by these shares of its height."""
+CLOSED, OPEN, BLINK_APART = 0.8, 0.3, 12
+"""Closure of lids in a blink and beside it, and frames between one blink and the next."""
 PICTURES_A_SHEET = 6
 MEASURES = ("untouched", "eyes", "gaze", "face", "head", "dubbing")
 
@@ -143,6 +147,10 @@ class Bench:
             frames, _ = edited_frames(self.actor, self.own, settings)
             outside = [psnr(f, self.stored[k], self.outside(k)) for k, f in enumerate(frames)]
             self.add(name, "PSNR outside the head, mean, dB", float(np.mean(outside)), "over 45", lambda v: v > 45)
+            made = self.out / f"{self.actor.name}-outside.mp4"
+            edit(self.actor, made, settings=settings, seconds=self.seconds, progress=False)
+            outside = [psnr(f.image, self.stored[k], self.outside(k)) for k, f in enumerate(read_frames(made))]
+            self.add(name, "the same in the marked, encoded file", float(np.mean(outside)), "(for comparison)", None)
 
     def outside(self, k: int) -> NDArray[np.bool_]:
         """(H, W) what is neither head nor its feathered border in stored frame ``k``."""
@@ -162,7 +170,44 @@ class Bench:
             after = self.made(name, {name: 1.0})
             closed = float((after.at(f"eyeBlink{side}", self.times) > 0.6).mean())
             self.add(f"{name} 1", "frames with its blink channel over .6", closed, "at least .95", lambda v: v >= 0.95)
+            read = float(np.median(after.at(f"eyeBlink{side}", self.times)))
+            self.add(f"{name} 1", "its blink channel, median", read, "(for comparison)", None)
+            if (real := self.real_wink(side)) is not None:
+                self.add(f"{name} 1", "really closed beside the other open", real, "(for comparison)", None)
             self.still(f"{name} 1", after, {"the other eye's blink channel": (f"eyeBlink{other}",)})
+
+    def real_wink(self, side: str) -> float | None:
+        """What the judge reads of this person's own closed eye: half of a frame of a blink beside half of an open one.
+
+        Median over the blinks of the footage; None where there is none.
+        """
+        p, meshes, readings = self.actor.performance, shapes_of(self.actor.performance).mesh, []
+        still = [*lm.NOSE_BRIDGE, *(i for corners in lm.EYE_CORNERS for i in corners)]
+        last_one = -BLINK_APART
+        for k in np.flatnonzero(p.lids.min(1) > CLOSED):
+            near = np.flatnonzero(p.lids.max(1) < OPEN)
+            if k - last_one < BLINK_APART or not len(near):
+                continue
+            q = int(near[np.abs(near - k).argmin()])
+            if abs(q - k) > BLINK_APART:
+                continue
+            last_one = int(k)
+            move, _ = cv2.estimateAffinePartial2D(meshes[k, still, :2], meshes[q, still, :2])
+            open_, closed = (self.stored[int(i)].astype(np.float32) for i in (q, k))
+            moved = cv2.warpAffine(closed, move, closed.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+            closed = np.asarray(moved, np.float32)
+            left = np.clip((np.arange(closed.shape[1]) - meshes[q, lm.GLABELLA, 0]) / 8 + 0.5, 0, 1)[None, :, None]
+            share = left if side == "Left" else 1 - left
+            path = self.out / f"{self.actor.name}-wink.mp4"
+            with VideoWriter(
+                path, width=closed.shape[1], height=closed.shape[0], frame_rate=Fraction(25), crf=8
+            ) as video:
+                for _ in range(12):
+                    video.write(np.clip(open_ + share * (closed - open_), 0, 255).astype(np.uint8))
+            readings.append(float(judge(self.command, path).values[f"eyeBlink{side}"][-1]))
+            if len(readings) == 5:
+                break
+        return float(np.median(readings)) if readings else None
 
     def gaze(self) -> None:
         """Gaze turned by degrees is read back as turned by so many."""
@@ -189,6 +234,9 @@ class Bench:
             after = self.made(name, {name: value})
             moved = float(self.change(after, *channels).mean())
             self.add(f"{name} +{value}", f"rise of {channels[0]}", moved, "over .05", lambda v: v > 0.05)
+            if name == "brow_up":
+                fell = float(self.change(after, "browDownLeft", "browDownRight").mean())
+                self.add(f"{name} +{value}", "change of browDown", fell, "(for comparison)", None)
             self.still(f"{name} +{value}", after, eyes)
         after = self.made("wide", {"face_width": 20.0})
         wider = after.at("width", self.times) / self.before.at("width", self.times)
@@ -219,23 +267,33 @@ class Bench:
         for name, channels in pairs.items():
             r = float(np.mean([correlation(made.at(c, times), own.at(c, times)) for c in channels]))
             self.add("dubbing", f"{name}: r with the target's own", r, "over .95", lambda v: v > 0.95)
+        alike = [psnr(a.image[: self.nose(n)], self.stored[n][: self.nose(n)]) for a, n in
+                 zip(read_frames(path), self.played(path), strict=True)]  # fmt: skip
+        self.add("dubbing", "PSNR above the nose, in the file, dB", float(np.mean(alike)), "(for comparison)", None)
         r = correlation(made.at("jawOpen", times), said.at("jawOpen", times))
         self.add("dubbing", "jaw: r with the driver's", r, "over .8", lambda v: v > 0.8)
 
+    def nose(self, k: int) -> int:
+        """Row of the middle of the nose in stored frame ``k``."""
+        square = self.actor.square
+        return int(self.actor.shapes.mesh[k, lm.NOSE_BRIDGE[2], 1] / square.scale + square.y)
+
+    def played(self, made: Path) -> list[int]:
+        """The stored frames that a dubbed video shows."""
+        times = np.array([f.time_s for f in read_frames(made)])
+        return last_frames(self.actor.performance, times - times[0]).tolist()
+
     def rhythm(self, made: Path) -> Track:
         """The judge on the target's own footage, played as the dubbed video plays it."""
-        times = np.array([f.time_s for f in read_frames(made)])
-        own = self.actor.performance
-        played = last(own, times - times[0])
-        numbers = np.searchsorted(own.times_s, played.times_s + 1e-6) - 1
+        start = next(iter(read_frames(made))).time_s
         path = self.out / f"{self.actor.name}-rhythm.mp4"
         info = probe(made)
         with VideoWriter(path, width=info.width, height=info.height, frame_rate=info.frame_rate or Fraction(25),
                          crf=8) as video:  # fmt: skip
-            for k in numbers:
-                video.write(self.stored[int(np.clip(k, 0, len(own) - 1))])
+            for k in self.played(made):
+                video.write(self.stored[k])
         seen = judge(self.command, path)
-        return dataclasses.replace(seen, t=seen.t + times[0])
+        return dataclasses.replace(seen, t=seen.t + start)
 
 
 def limited(video: Path, out: Path, seconds: float) -> Path:
