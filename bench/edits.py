@@ -140,7 +140,7 @@ class Bench:
         self.add("none", "PSNR everywhere, worst frame, dB", min(plain), "over 40", lambda v: v > 40)
         made = self.out / f"{self.actor.name}-none.mp4"
         edit(self.actor, made, settings={}, seconds=self.seconds, progress=False)
-        written = [psnr(f.image, self.stored[k]) for k, f in enumerate(read_frames(made))]
+        written = [psnr(f.image, self.stored[k]) for k, f in enumerate(read_frames(made, exact_colour=True))]
         self.add("none", "the same in the marked, encoded file", float(np.mean(written)), "(over 40)", lambda v: v > 40)
         strong = {"smile": 1.0, "close_left_eye": 1.0, "face_width": 20.0, "gaze_yaw": 15.0}
         for name, settings in (("smile, eye, width, gaze", strong), ("head_yaw 10", {"head_yaw": 10.0})):
@@ -149,7 +149,10 @@ class Bench:
             self.add(name, "PSNR outside the head, mean, dB", float(np.mean(outside)), "over 45", lambda v: v > 45)
             made = self.out / f"{self.actor.name}-outside.mp4"
             edit(self.actor, made, settings=settings, seconds=self.seconds, progress=False)
-            outside = [psnr(f.image, self.stored[k], self.outside(k)) for k, f in enumerate(read_frames(made))]
+            outside = [
+                psnr(f.image, self.stored[k], self.outside(k))
+                for k, f in enumerate(read_frames(made, exact_colour=True))
+            ]
             self.add(name, "the same in the marked, encoded file", float(np.mean(outside)), "(for comparison)", None)
 
     def outside(self, k: int) -> NDArray[np.bool_]:
@@ -268,7 +271,7 @@ class Bench:
             r = float(np.mean([correlation(made.at(c, times), own.at(c, times)) for c in channels]))
             self.add("dubbing", f"{name}: r with the target's own", r, "over .95", lambda v: v > 0.95)
         alike = [psnr(a.image[: self.nose(n)], self.stored[n][: self.nose(n)]) for a, n in
-                 zip(read_frames(path), self.played(path), strict=True)]  # fmt: skip
+                 zip(read_frames(path, exact_colour=True), self.played(path), strict=True)]  # fmt: skip
         self.add("dubbing", "PSNR above the nose, in the file, dB", float(np.mean(alike)), "(for comparison)", None)
         r = correlation(made.at("jawOpen", times), said.at("jawOpen", times))
         self.add("dubbing", "jaw: r with the driver's", r, "over .8", lambda v: v > 0.8)

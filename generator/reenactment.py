@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.errors import FacewitnessError, UnreadableInputError, UsageError
+from facewitness.faces import landmarks as lm
 from facewitness.files import sha256_file
 from facewitness.generator.actor import FILES, Actor
 from facewitness.generator.label import Label
 from facewitness.generator.performance import Performance
 from facewitness.generator.publishing import Made, publish
-from facewitness.generator.shapes import shapes_of
+from facewitness.generator.shapes import Shapes, shapes_of
 from facewitness.generator.square import FaceSquare
 from facewitness.generator.synthesis import Made1, Synthesiser
 from facewitness.progress import track as progress_bar
@@ -33,6 +34,8 @@ BEYOND_DEG = 12.0
 BEYOND_MOUTH = 2.5
 """The mouth may open this many times as wide as the footage shows; further, drawn-out teeth give it away."""
 LEAST_MOUTH_CM = 0.6
+CROSSED_CM, LEAST_SLOPE_CM = 0.05, 0.1
+"""Lips of a closed mouth may seem to overlap by so much; a jaw opens them by at least so much."""
 
 
 def reenact(
@@ -124,20 +127,29 @@ def within_reach(wanted: Performance, actor: Actor) -> tuple[Performance, list[s
 
 
 def _mouth_within_reach(wanted: Performance, actor: Actor) -> tuple[Performance, list[str]]:
+    """Lips part no further than ``BEYOND_MOUTH`` of what the footage shows, and do not go through each other."""
     from facewitness.generator.reconstruct import basis
 
     direction = basis().direction("jaw_open")
-    gap = shapes_of(wanted).mouth
-    seen = max(float(np.percentile(actor.shapes.mouth, 99)), LEAST_MOUTH_CM)
-    limited = _soft_limit(gap.astype(np.float64), -np.inf, BEYOND_MOUTH * seen, (BEYOND_MOUTH - 1) * seen)
+    gap, own = _lips_apart(shapes_of(wanted)), _lips_apart(actor.shapes)
+    seen = max(float(np.percentile(own, 99)), LEAST_MOUTH_CM)
+    limited = _soft_limit(gap, -np.inf, BEYOND_MOUTH * seen, (BEYOND_MOUTH - 1) * seen)
     beyond = float((gap - limited > 0.05).mean())
-    if beyond == 0:
+    limited = np.maximum(limited, min(float(own.min()), -CROSSED_CM))
+    if beyond == 0 and np.array_equal(limited, gap):
         return wanted, []
     opened = dataclasses.replace(wanted, expression=wanted.expression + direction)
-    slope = np.maximum(shapes_of(opened).mouth - gap, 1e-3)
-    closing = np.clip((gap - limited) / slope, 0, None)[:, None] * direction
+    slope = np.maximum(_lips_apart(shapes_of(opened)) - gap, LEAST_SLOPE_CM)
+    closing = ((gap - limited) / slope)[:, None] * direction
     note = f"the mouth's opening was limited in {beyond:.0%} of the frames: the footage shows up to {seen:.1f} cm."
-    return dataclasses.replace(wanted, expression=(wanted.expression - closing).astype(np.float32)), [note]
+    closed = dataclasses.replace(wanted, expression=(wanted.expression - closing).astype(np.float32))
+    return closed, [note] if beyond else []
+
+
+def _lips_apart(shapes: Shapes) -> NDArray[np.float64]:
+    """(T,) how far the lower lip's inner edge lies below the upper one's, canonical centimetres."""
+    local = shapes.local.astype(np.float64)
+    return np.asarray(local[:, lm.LIP_LOWER_INNER, 1] - local[:, lm.LIP_UPPER_INNER, 1])
 
 
 def _soft_limit(values: NDArray[np.float64], low: float, high: float, soft: float) -> NDArray[np.float64]:

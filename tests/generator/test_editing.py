@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from facewitness.errors import UsageError
+from facewitness.faces import landmarks as lm
 from facewitness.generator.editing import EDITS, PRESSED, apply_edits, edit, edited_frames, parse_settings
 from facewitness.generator.metrics import psnr
 from facewitness.generator.reconstruct.model import pick
+from facewitness.generator.shapes import shapes_of
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +28,6 @@ def test_all_edits_at_zero_give_the_footage_back(actor, own):
 
 
 def test_closing_the_left_eye_closes_it_and_leaves_the_right_one(actor, own):
-    from facewitness.faces import landmarks as lm
-
     before, after = (rendered(actor, own, s)[6] for s in ({}, {"close_left_eye": 1.0}))
     change = np.abs(after.astype(int) - before).max(-1)
     mesh = actor.shapes.mesh[16, :, :2] / actor.square.scale + [actor.square.x, actor.square.y]
@@ -105,8 +105,6 @@ def test_settings_that_cannot_be_read_are_refused(text):
 
 
 def test_a_wider_face_is_wider_by_what_was_asked(own):
-    from facewitness.faces import landmarks as lm
-
     wide, _ = apply_edits(own, {"face_width": 20.0})
     ears = [p.identity.neutral[lm.LEFT_EAR, 0] - p.identity.neutral[lm.RIGHT_EAR, 0] for p in (own, wide)]
     assert ears[1] / ears[0] == pytest.approx(1.2, abs=0.01)
@@ -143,3 +141,12 @@ def test_hair_gives_way_to_skin_and_background_and_the_face_stays(actor, own):
 def test_hair_removed_by_nothing_changes_nothing(actor, own):
     before, after = (next(edited_frames(actor, own, s)[0]) for s in ({}, {"hair_removed": 0.0}))
     np.testing.assert_array_equal(before, after)
+
+
+def test_a_closed_mouth_that_is_closed_further_stays_closed(actor, own):
+    """Lips do not go through each other, however far the jaw is asked to close."""
+    for settings in ({"jaw_open": -1.0}, {"jaw_open": -1.0, "smile": -1.0}):
+        changed, _ = apply_edits(own, settings, actor=actor)
+        assert np.abs(changed.expression - own.expression).max() < 12
+        lips = shapes_of(changed).local[:, [lm.LIP_UPPER_INNER, lm.LIP_LOWER_INNER], 1]
+        assert (lips[:, 1] - lips[:, 0]).min() > -0.15
