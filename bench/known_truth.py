@@ -26,7 +26,8 @@ RINGS = ((1.12, 1.2), (1.32, 3.5), (1.75, 6.5), (2.6, 9.0))
 """Hair, ears and neck: rings around the outline of the face, this many times as far out, this many centimetres
 behind it."""
 LID_FOLLOWS = 0.8
-"""Closure for every radian that an eye looks down."""
+"""Closure for every radian that an eye looks down, opening for one that it looks up (Becker and Fuchs, Vision Research
+1988): without the latter the iris of an eye that looks up would disappear under its lid."""
 EYE_REACH_RAD = np.radians([32.0, 22.0])
 MOUTH_INSIDE = np.array([70, 38, 38], np.float32)
 SCLERA_SHADE = 0.55
@@ -143,7 +144,7 @@ def random_performance(
 
     ``expression`` (frames, K) is somebody's; where None the leading modes wander independently of each other, which no
     face does. Where ``world``, the eyes hold still in the world while the head turns, on the camera for half of the
-    time; else they move in the head at random, which no eyes do. Upper lids follow eyes that look down.
+    time; else they move in the head at random, which no eyes do. Upper lids follow the eyes up and down.
     """
     rng = np.random.default_rng(seed)
     side = int(round(face_px * 1.7 / 2) * 2)
@@ -172,7 +173,8 @@ def random_performance(
         ahead = to_camera_direction(p)
         look = np.stack([np.arctan2(ahead[:, 0], -ahead[:, 2]), np.arcsin(ahead[:, 1])], 1)
         gaze = np.clip(look + jumps, -EYE_REACH_RAD, EYE_REACH_RAD)
-    lids = np.maximum(lids, LID_FOLLOWS * np.clip(gaze[:, 1:], 0, None))
+    follows = LID_FOLLOWS * gaze[:, 1:]
+    lids = follows + (1 - follows) * lids
     return replace(p, lids=lids.astype(np.float32), gaze=np.repeat(gaze[:, None], 2, 1).astype(np.float32))
 
 
@@ -218,6 +220,7 @@ def render(who: Portrait, p: Performance) -> Iterator[NDArray[np.uint8]]:
         out[seen & mouth[hidden]] = MOUTH_INSIDE
         holes = seen & eye[hidden]
         _draw_eyes(out, holes, who, p, t, camera, px)
+        _draw_lashes(out, px)
         out = np.clip(out, 0, 255)
         if scale > 1:
             out = cv2.resize(out, (p.camera.width, p.camera.height), interpolation=cv2.INTER_AREA)
@@ -269,7 +272,6 @@ def _draw_eyes(
     colour = colour * (1 - glint) + 245 * glint
     alpha = soft[y, x][:, None]
     out[y, x] = out[y, x] * (1 - alpha) + colour * alpha
-    _draw_lashes(out, px)
 
 
 def _lid_shadow(px: NDArray, x: NDArray, y: NDArray) -> NDArray[np.float64]:

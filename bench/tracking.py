@@ -142,8 +142,9 @@ def _portraits(clips: Path | None) -> list[Portrait]:
 
 
 def _acted(clips: Path | None, frames: int) -> list[NDArray]:
-    """Expressions of real people, because independent modes make faces that nobody makes; of people who move theirs."""
-    found = sorted((clips / "real").glob("p01*")) + sorted((clips / "real").glob("p16*")) if clips else []
+    """Expressions of real people, because independent modes make faces that nobody makes; of two who move theirs, for
+    where a mode hardly moves its correlation says nothing."""
+    found = sorted((clips / "real").glob("p01*")) + sorted((clips / "real").glob("p05*")) if clips else []
     performances = [reconstruct(track_video(p, max_faces=1, end_s=12)[0]).expression for p in found]
     return [e[20 : 20 + frames] for e in performances if len(e) >= frames + 20]
 
