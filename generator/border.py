@@ -17,11 +17,11 @@ from facewitness.generator.shapes import STILL, Shapes, shapes_of
 from facewitness.generator.synthesis import Synthesiser
 from facewitness.generator.warp import RINGS, Surround, lowness, shells, surround_of
 
-NEAR = ((1.28, 1.6, 1.9), (1.15, 1.36, 1.62))
+NEAR = ((1.28, 1.6, 1.9), (1.12, 1.28, 1.48))
 """Reaches of the rings while little moves, above the face's middle and below the chin; see ``warp.RINGS``."""
 HOLD = ((1.0, 1.0, 0.0), (1.0, 0.6, 0.0))
 """How much of a ring's movement is left to it, likewise."""
-ROOM = 1.6
+ROOM = 1.3
 """The border is at least this many times as wide as what it has to take up, so that nothing folds."""
 SHAPE_FOLLOWS = (1.0, 0.7, 0.0)
 """How far the rings go along when the outline of the face's own shape is edited."""

@@ -2,7 +2,7 @@
 least squares: what an expression does not name stays where it is.
 
 Full strength is what people can do, not what they do while they talk: in a full smile the corners of the mouth go up
-and out by about 1 cm (7 to 22 mm between people; Paletz et al., Plast. Reconstr. Surg. 1994), brows rise by 1 cm, a
+and out by about 1 cm (7 to 22 mm between people; Paletz et al., Plast. Reconstr. Surg. 1994), brows rise by 1.2 cm, a
 mouth opens by several.
 """
 
@@ -50,10 +50,10 @@ _SMILE: Anchors = {
     327: (0.12, -0.12, 0.04), 374: (0.00, -0.09, 0.00), 380: (0.00, -0.07, 0.00), 373: (0.00, -0.07, 0.00),
 }  # fmt: skip
 _BROW: Anchors = {
-    300: (0.0, -0.90, 0.05), 293: (0.0, -1.02, 0.05), 334: (0.0, -1.08, 0.08), 296: (0.0, -1.08, 0.10),
-    336: (0.0, -0.96, 0.10), 276: (0.0, -0.78, 0.05), 283: (0.0, -0.90, 0.05), 282: (0.0, -0.96, 0.08),
-    295: (0.0, -0.96, 0.10), 285: (0.0, -0.86, 0.10), 333: (0.0, -0.66, 0.05), 299: (0.0, -0.72, 0.08),
-    337: (0.0, -0.42, 0.05),
+    300: (0.0, -1.01, 0.05), 293: (0.0, -1.14, 0.05), 334: (0.0, -1.21, 0.08), 296: (0.0, -1.21, 0.10),
+    336: (0.0, -1.08, 0.10), 276: (0.0, -0.87, 0.05), 283: (0.0, -1.01, 0.05), 282: (0.0, -1.08, 0.08),
+    295: (0.0, -1.08, 0.10), 285: (0.0, -0.96, 0.10), 333: (0.0, -0.74, 0.05), 299: (0.0, -0.81, 0.08),
+    337: (0.0, -0.47, 0.05),
 }  # fmt: skip
 _LOWER = (17, 84, 314, 14, 87, 317, 152, 175, 199, 200)
 
