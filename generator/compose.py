@@ -60,6 +60,7 @@ class Composer:
 
     def within(self, stored: Surround, wanted: Surround) -> "Composer":
         """The same with other surroundings of the stored faces and the wanted ones, see ``border``."""
+        _ = self.looks  # looked at once for all copies
         other = copy(self)
         other.surround, other.shells = wanted, shells(self.shapes, stored)
         return other

@@ -181,7 +181,7 @@ EDITS: tuple[Edit, ...] = (
     *(Edit(name=name, group="Face shape", unit="percent", low=-30, high=30, meaning=meaning)
       for name, meaning in SHAPES.items()),
     Edit(name="hair_removed", group="Hair", unit="share", low=0, high=1, change=_alone,
-         meaning="a bald head; hair on the shoulders stays"),
+         meaning="a bald head; hair on the shoulders stays; the first look at it takes some seconds"),
 )  # fmt: skip
 """Everything that can be edited, in the order in which it is done whatever the order it is asked in: the face, the head
 it sits on, then where that head looks. Left and right of eyes and mouth are the person's, those of moves the
