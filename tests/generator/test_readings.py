@@ -1,4 +1,4 @@
-"""Readings are 0 at rest, rise with what they name, and do not with something else."""
+"""Readings are 0 at rest and rise with what they name; what a frame does not show is not trusted."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facewitness.generator.performance import Camera, Identity, Performance
-from facewitness.generator.reconstruct import basis, readings
+from facewitness.generator.reconstruct import basis, certainty, from_angles_deg, readings
 from facewitness.generator.reconstruct.identity import eye_centres, template
 
 FRAMES = 60
@@ -58,3 +58,20 @@ def test_looking_down_counts_the_lids_as_arkit_does(still):
     shut = readings(replace(still, lids=np.ones_like(still.lids)))
     assert shut["look_down"].min() > 0.3 and np.allclose(shut["look_right"], 0)
     assert np.allclose(readings(still)["look_down"], 0)
+
+
+def test_what_a_frame_does_not_show_is_not_trusted(still):
+    angles, lids, confidence = np.zeros((FRAMES, 3)), np.zeros((FRAMES, 2)), np.ones(FRAMES)
+    angles[10:20, 0] = -60.0  # the face turns to the picture's left, which hides its half on the picture's left
+    lids[30:35, 0] = 1.0
+    confidence[50:] = 0.0
+    p = replace(
+        still, rotation=from_angles_deg(angles).astype(np.float32), lids=lids.astype(np.float32),
+        confidence=confidence.astype(np.float32),
+    )  # fmt: skip
+    sure = certainty(p)
+    assert (sure["lids"][:10] == 1).all() and (sure["gaze"][:10] == 1).all() and (sure["expression"][:10] == 1).all()
+    assert sure["lids"][15, 0] < 0.3 and sure["lids"][15, 1] == 1, "only the eye that is turned away"
+    assert sure["expression"][15] < 0.8 and sure["rotation"][15] == 1
+    assert sure["gaze"][32].tolist() == [0, 1] and sure["lids"][32].tolist() == [1, 1], "a shut eye shows its lid"
+    assert all((values[50:] == 0).all() for values in sure.values()), "a gap is no measurement"
