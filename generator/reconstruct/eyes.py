@@ -21,6 +21,8 @@ CLOSED_RATIO, OPEN_RATIO = 0.07, 0.36
 BLINKED, BASELINE_FRAMES = 0.62, 31
 """An eye whose opening fell, for a moment, below this share of what it was around that moment has blinked in the clip;
 how deep the fall looks differs between people and pictures, that a blink closes the eye does not."""
+BLINKED_TOO = 0.8
+"""Eyes blink together: one that fell below this share in the deepest blink of the other has blinked too."""
 BLINK_HEIGHT, BLINK_PROMINENCE = 0.4, 0.3
 """A blink is a peak of the closure at least this high, rising this much above the valleys beside it."""
 CORNER_SHARE = 0.75
@@ -85,8 +87,12 @@ def lid_range(opening: NDArray, good: NDArray) -> tuple[NDArray, NDArray]:
     dip = np.where(good[:, None], opening / np.maximum(around, 1e-6), 1.0)
     order = np.argsort(dip, axis=0)[min(1, len(dip) - 1)]
     least, depth = opening[order, (0, 1)], dip[order, (0, 1)]
+    blinked = depth < BLINKED
+    for eye, other in ((0, 1), (1, 0)):
+        if blinked[other] and depth[eye] >= BLINKED and dip[order[other], eye] < BLINKED_TOO:
+            least[eye], blinked[eye] = opening[order[other], eye], True
     ratio = CLOSED_RATIO / OPEN_RATIO
-    closed = np.where(depth < BLINKED, np.clip(least, 0.05 * opened, BLINKED * opened), ratio * opened)
+    closed = np.where(blinked, np.clip(least, 0.05 * opened, BLINKED_TOO * opened), ratio * opened)
     return opened, closed
 
 

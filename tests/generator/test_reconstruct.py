@@ -22,7 +22,7 @@ from facewitness.generator.reconstruct import (
     save_performance,
 )  # fmt: skip
 from facewitness.generator.reconstruct.estimate import EYE_RISE_CM
-from facewitness.generator.reconstruct.eyes import LID_LIMIT_CM, pitch_with_lids
+from facewitness.generator.reconstruct.eyes import LID_LIMIT_CM, lid_closure, lid_range, pitch_with_lids
 from facewitness.generator.reconstruct.identity import eye_centres, template
 from facewitness.generator.reconstruct.model import gaze_vectors, lid_opening
 from facewitness.generator.reconstruct.rotation import to_matrix
@@ -107,6 +107,19 @@ def test_lids_are_found_and_blinks_keep_their_depth(known, found):
     assert np.abs(found.lids - known.lids).mean() < 0.08
     for start in (20, 52, 85):
         assert found.lids[start : start + 6].max() > 0.9
+
+
+def test_an_eye_whose_blinks_look_shallow_is_closed_when_the_other_is():
+    """Of two eyes the camera sees one blink less deeply: they blink together. One that stays open has only winked."""
+    openings = np.full((200, 2), 0.3)
+    for start in (40, 90, 150):
+        openings[start : start + 4] = [0.06, 0.21]
+    every = np.ones(200, bool)
+    closure = lid_closure(openings, *lid_range(openings, every))
+    assert closure[[41, 91, 151]].min() > 0.9 and closure[:30].max() < 0.1
+    openings[:, 1] = 0.3 - 0.03 * (openings[:, 0] < 0.1)
+    winks = lid_closure(openings, *lid_range(openings, every))
+    assert winks[41, 0] > 0.9 and winks[:, 1].max() < 0.2
 
 
 def test_gaze_is_found_in_the_head_frame_while_the_head_turns(known, found):
