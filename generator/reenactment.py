@@ -112,13 +112,16 @@ def within_reach(wanted: Performance, actor: Actor) -> tuple[Performance, list[s
     seen = np.array(angles_deg(actor.performance.rotation))
     notes = []
     for k, name in enumerate(ANGLES):
-        low, high = np.percentile(seen[:, k], [1, 99]) + BEYOND_DEG * np.array([-1, 1])
+        usual = np.percentile(seen[:, k], [1, 99])
+        # what the footage shows is never limited, however rare
+        low = min(usual[0] - BEYOND_DEG, seen[:, k].min() - BEYOND_DEG / 2)
+        high = max(usual[1] + BEYOND_DEG, seen[:, k].max() + BEYOND_DEG / 2)
         limited = _soft_limit(angles[:, k], low, high, BEYOND_DEG / 2)
         beyond = float((np.abs(limited - angles[:, k]) > 1.0).mean())
         if beyond > 0:
             notes.append(
-                f"{name} was limited in {beyond:.0%} of the frames: the footage shows {low + BEYOND_DEG:.0f} to "
-                f"{high - BEYOND_DEG:.0f} degrees, up to {BEYOND_DEG:.0f} more can be shown."
+                f"{name} was limited in {beyond:.0%} of the frames: the footage shows {usual[0]:.0f} to "
+                f"{usual[1]:.0f} degrees, up to {BEYOND_DEG:.0f} more can be shown."
             )
         angles[:, k] = limited
     if not notes:
@@ -133,7 +136,9 @@ def _mouth_within_reach(wanted: Performance, actor: Actor) -> tuple[Performance,
     direction = basis().direction("jaw_open")
     gap, own = _lips_apart(shapes_of(wanted)), _lips_apart(actor.shapes)
     seen = max(float(np.percentile(own, 99)), LEAST_MOUTH_CM)
-    limited = _soft_limit(gap, -np.inf, BEYOND_MOUTH * seen, (BEYOND_MOUTH - 1) * seen)
+    widest = max(float(own.max()), seen)
+    soft = max(BEYOND_MOUTH * seen - widest, 0.1 * seen)
+    limited = _soft_limit(gap, -np.inf, widest + soft, soft)
     beyond = float((gap - limited > 0.05).mean())
     limited = np.maximum(limited, min(float(own.min()), -CROSSED_CM))
     if beyond == 0 and np.array_equal(limited, gap):
