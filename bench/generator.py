@@ -37,6 +37,11 @@ from facewitness.generator.reenactment import driver_performance, render, within
 from facewitness.generator.synthesis import Finish, Synthesiser
 
 RIGHTS = "footage named on the command line of the benchmark, for measuring on this machine only"
+OURS, PLAIN, PAPER = "ours", "ours, no critics", "published network"
+TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
+    OURS: ("", {}), PLAIN: ("-plain", {"adversarial": False}), PAPER: ("-paper", {"preset": "paper"}),
+}  # fmt: skip
+"""Every network that is trained: the ending of its folder, and what ``train_actor`` is asked for."""
 ALSO_DRIVEN = {"texture on background": "mean texture", "Face2Face-like warp": "warp nearest"}
 """Earlier approaches that are driven too, and their names among ``BASELINES``."""
 COLUMNS = ("psnr_full", "psnr_head", "psnr_face", "psnr_mouth", "psnr_eyes", "ssim_face", "l1_face", "fine", "flicker",
@@ -49,12 +54,14 @@ def main() -> int:
     parser.add_argument("--target", action="append", default=[], help="file in CLIPS; may be repeated")
     parser.add_argument("--driver", action="append", default=[], help="file in CLIPS that drives the first target")
     parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--steps", type=int, help="train this long whatever the clock says (on a busy machine)")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--frames", type=int, default=120, help="held-out frames measured, in pairs of neighbours")
     parser.add_argument("--judge", type=Path, help="script of an independent judge of motion transfer")
     parser.add_argument("--judge-python", default=sys.executable, help="the Python that runs the judge")
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
     parser.add_argument("--paper", action="store_true", help="train the published network too, for the same time")
+    parser.add_argument("--plain", action="store_true", help="train once more without the adversarial loss")
     parser.add_argument("--earlier", action="store_true", help="let the drivers drive the earlier approaches as well")
     parser.add_argument("--driver-seconds", type=float, help="use only the beginning of each driver")
     parser.add_argument("--keep", action="store_true", help="use actors that are in OUT already")
@@ -70,14 +77,20 @@ def main() -> int:
     actors: dict[str, Actor] = {}
     papers: dict[str, Actor] = {}
     for name in args.target:
-        for preset, into in (("fast", actors), ("paper", papers))[: 1 + args.paper]:
-            folder = args.out / f"actor-{Path(name).stem}{'-paper' if preset == 'paper' else ''}"
+        trained: dict[str, Actor] = {}
+        for method, (suffix, how) in TRAINED.items():
+            if (method == PAPER and not args.paper) or (method == PLAIN and not args.plain):
+                continue
+            folder = args.out / f"actor-{Path(name).stem}{suffix}"
             if not (args.keep and (folder / "actor.json").exists()):
                 train_actor(
-                    args.clips / name, folder, rights=RIGHTS, minutes=args.minutes, size=args.size, preset=preset
-                )
-            into[name] = load_actor(folder)
-        report["self"][name] = self_reenactment(actors[name], args.frames, args.out, papers.get(name))
+                    args.clips / name, folder, rights=RIGHTS, minutes=args.minutes, size=args.size, steps=args.steps,
+                    **how,
+                )  # fmt: skip
+            trained[method] = load_actor(folder)
+        actors[name] = trained[OURS]
+        papers |= {name: trained[PAPER]} if PAPER in trained else {}
+        report["self"][name] = self_reenactment(trained, args.frames, args.out)
         report["speed"][name] = speed(actors[name])
         print_table(name, report["self"][name])
         print(f"{report['speed'][name]:.1f} frames/s at {actors[name].square.size} px, whole frames, before encoding")
@@ -108,35 +121,37 @@ def main() -> int:
 
 def methods(actor: Actor, paper: Actor | None, *, earlier: bool) -> dict[str, tuple[Actor, Synthesiser | None]]:
     """Everything that a driver is to drive: whose frames, and what makes the pictures (None: the actor's own)."""
-    out: dict[str, tuple[Actor, Synthesiser | None]] = {"ours": (actor, None)}
+    out: dict[str, tuple[Actor, Synthesiser | None]] = {OURS: (actor, None)}
     for name, method in ALSO_DRIVEN.items() if earlier else ():
         maker = BaselineSynthesiser(actor.squares, actor.shapes, actor.texture, follow=actor.follow)
         maker.method = BASELINES[method]
         out[name] = actor, maker
     if paper is not None:
-        out["published network"] = paper, None
+        out[PAPER] = paper, None
     return out
 
 
-def self_reenactment(actor: Actor, most: int, out: Path, paper: Actor | None = None) -> dict[str, dict[str, float]]:
-    """Figures of every method on the part of the footage that was held out, made from the rest; ``paper`` is an actor
-    of the published network, trained on the same footage."""
+def self_reenactment(trained: dict[str, Actor], most: int, out: Path) -> dict[str, dict[str, float]]:
+    """Figures of every method on the part of the footage that was held out, made from the rest; ``trained`` are actors
+    of the same footage by the name of their method."""
+    actor = trained[OURS]
     held = actor.holdout_from
     squares, shapes = actor.squares, actor.shapes
-    maker = Synthesiser(
-        squares[:held], shapes[:held], actor.texture, refine=actor.refine(), finish=Finish(**actor.card["finish"]),
-        follow=actor.follow,
-    )  # fmt: skip
+
+    def maker_of(who: Actor) -> Synthesiser:
+        return who.kind(
+            squares[:held], shapes[:held], who.texture, refine=who.refine(), finish=Finish(**who.card["finish"]),
+            follow=who.follow,
+        )  # fmt: skip
+
     plain = Synthesiser(squares[:held], shapes[:held], actor.texture, follow=actor.follow)
     wanted = shapes[held:]
     starts = np.unique(np.linspace(0, len(wanted) - 2, max(most // 2, 1)).astype(int))
-    choices, reader = maker.plan(wanted), Reader()
+    choices, reader = plain.plan(wanted), Reader()
     ready = {name: prepare(plain, wanted) for name, prepare in BASELINES.items()}
-    use = {"ours, no network": plain, "ours": maker}
-    if paper is not None:
-        use["published network"] = paper.kind(squares[:held], shapes[:held], paper.texture, refine=paper.refine())
+    use = {"ours, no network": plain} | {method: maker_of(who) for method, who in trained.items()}
     names = [*ready, *use]
-    scores = {n: Score(maker.size) for n in names}
+    scores = {n: Score(plain.size) for n in names}
     motion: dict[str, list[dict[str, float]]] = {n: [] for n in [*names, "truth"]}
     spent, rows = dict.fromkeys(names, 0.0), []
     for start in starts:
@@ -158,7 +173,6 @@ def self_reenactment(actor: Actor, most: int, out: Path, paper: Actor | None = N
     chosen = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, 5).astype(int))]
     sheet = np.concatenate([np.concatenate([np.asarray(p, np.float32) for p in row], axis=1) for row in chosen], axis=0)
     cv2.imwrite(str(out / f"{actor.name}.png"), (sheet + 0.5).astype(np.uint8)[..., ::-1])
-    trained = {"ours": actor, "published network": paper}
     return {
         n: scores[n].row()
         | correlations(motion["truth"], motion[n])

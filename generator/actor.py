@@ -20,6 +20,7 @@ from facewitness.generator.synthesis import Finish, Refine, Synthesiser
 from facewitness.generator.warp import usual_follow
 
 if TYPE_CHECKING:
+    from facewitness.generator.backdrop import Backdrop
     from facewitness.generator.hair import Bald
 
 SCHEMA = "facewitness.actor/1"
@@ -113,6 +114,17 @@ class Actor:
         from facewitness.generator.hair import Bald
 
         return Bald(self)
+
+    @property
+    def background_moves(self) -> bool:
+        """Whether the background of the footage was found to move."""
+        return bool(self.card.get("background_moves", False))
+
+    def backdrop(self) -> "Backdrop":
+        """The footage's background, playing on by itself; looks through the footage first."""
+        from facewitness.generator.backdrop import Backdrop
+
+        return Backdrop(self.full_frames(), int(self.card["frames"]), *self.frame_size)
 
     @property
     def kind(self) -> type[Synthesiser]:

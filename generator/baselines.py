@@ -1,7 +1,7 @@
 """What came before, on the same frames: copied, warped, textured and greedily retrieved faces, to be measured
 against."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ from facewitness.generator.compose import at
 from facewitness.generator.condition import conditioning
 from facewitness.generator.retrieve import REGIONS, Choice, costs, features
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.synthesis import Made1, Synthesiser
+from facewitness.generator.synthesis import Grounding, Made1, Synthesiser
 from facewitness.generator.warp import grid, pull
 
 Allowed = NDArray[np.bool_] | None
@@ -87,10 +87,10 @@ class BaselineSynthesiser(Synthesiser):
 
     def frames(
         self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: Allowed = None,
-        faithful: bool = False, earlier: Shapes | None = None,
-    ) -> Iterator[Made1]:  # fmt: skip
+        faithful: bool = False, earlier: Shapes | None = None, grounding: Grounding | None = None,
+    ) -> Generator[Made1, None, None]:  # fmt: skip
         """Yield a square for every frame of ``wanted``; what else is asked makes no difference here."""
-        del choices, faithful, earlier
+        del choices, faithful, earlier, grounding
         make, whole = self.method(self, wanted, allowed), np.ones((self.size, self.size), np.float32)
         canvas = nearest(self, wanted, allowed)["canvas"]
         for t in range(len(wanted)):

@@ -11,7 +11,7 @@ from facewitness.generator.motion import Reader, correlations
 from facewitness.generator.retrieve import Choice
 from facewitness.generator.shapes import Shapes
 from facewitness.generator.synthesis import Finish, Made1, Refine, Synthesiser
-from facewitness.generator.trainer import VALIDATE_EVERY, Material
+from facewitness.generator.trainer import VALIDATE_EVERY, Material, seen
 
 WANTED_DETAIL = 0.9
 """Fine detail aimed at, as a share of the footage's own."""
@@ -36,9 +36,7 @@ def choose_finish(material: Material, refine: Refine | None) -> Finish:
             base, truth = given[..., :3].astype(np.float32), material.truth[k, t].astype(np.float32)
             refined = base
             if refine is not None:
-                stacked = np.concatenate([given, material.given[k, max(t - 1, 0), ..., :3]], axis=2)
-                x = np.ascontiguousarray(stacked.transpose(2, 0, 1)[None], np.float32) * np.float32(1 / 255)
-                refined = refine(np.asarray(x, np.float32))[0].transpose(1, 2, 0) * 255
+                refined = refine(seen(material, int(k), t)[None])[0]
             rows.append((base, refined, truth, face_mask(material.meshes[k, t], base.shape[0])))
     if not rows:
         return Finish(strength=1.0 if refine is not None else 0.0)

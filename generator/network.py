@@ -71,7 +71,7 @@ class Refiner(nn.Module):
         e2 = self.mid2(self.down2(e1))
         d1 = self.join1(e1 + self.up1(F.interpolate(e2, scale_factor=2.0, mode="nearest")))
         d0 = self.join0(e0 + self.up0(F.interpolate(d1, scale_factor=2.0, mode="nearest")))
-        out = F.pixel_shuffle(self.head(d0), 4)
+        out = F.pixel_shuffle(self.head(d0).float(), 4)
         share = torch.sigmoid(out[:, 3:4]) * face
         picture = base + share * (render - base) + BOUND * torch.tanh(out[:, :3])
         return picture, share

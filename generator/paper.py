@@ -8,7 +8,7 @@ coordinates on the surface, eyes and gaze.
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from facewitness.generator.condition import CHANNELS, conditioning
 from facewitness.generator.network import WINDOW, PaperNetwork
 from facewitness.generator.retrieve import Choice
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.synthesis import AHEAD, FOOTAGE, Made1, Synthesiser
-from facewitness.generator.trainer import Threads, Trainer, TrainSettings
+from facewitness.generator.synthesis import AHEAD, FOOTAGE, Grounding, Made1, Synthesiser
+from facewitness.generator.trainer import Threads, Trainer, TrainSettings, computes_in_half
 
 MEMORY_BYTES = 2 << 30
 """Of conditioning pictures that are kept for training: about 3,600 frames at 256 px."""
@@ -119,16 +119,17 @@ class PaperTrainer(Trainer):
 
     def __init__(
         self, material: PaperMaterial, *, seconds: float, seed: int = 0, device: str = "cpu",
-        settings: PaperSettings | None = None, checkpoint: Path | None = None,
+        settings: PaperSettings | None = None, checkpoint: Path | None = None, run: str = "",
     ):  # fmt: skip
         self.settings: PaperSettings = settings or PaperSettings()
         self.window, self.seconds, self.device, self.checkpoint = material, seconds, torch.device(device), checkpoint
+        self.name, self.half = run, computes_in_half(self.device)
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         size = material.drawn.shape[1]
-        self.network: PaperNetwork = PaperNetwork(WINDOW, size, self.settings.width).to(self.device)
+        self.network: PaperNetwork = self._placed(PaperNetwork(WINDOW, size, self.settings.width))
         self.average = self.network  # weights are kept as they are; nothing is averaged
-        self.critic = PaperCritic(CHANNELS * WINDOW + 3, self.settings.width).to(self.device)
+        self.critic = self._placed(PaperCritic(CHANNELS * WINDOW + 3, self.settings.width))
         self.optimiser = torch.optim.Adam(self.network.parameters(), self.settings.rate, betas=(0.5, 0.999))
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), self.settings.rate, betas=(0.5, 0.999))
         self.batch = self.settings.batch or (16 if self.device.type != "cpu" else 1)
@@ -150,8 +151,9 @@ class PaperTrainer(Trainer):
         given = self._tensor([window_of(m.drawn, int(t)) for t in numbers])
         truth = self._tensor(list(m.truth[numbers]))
         statistics = [b.clone() for b in self.network.buffers()]
-        made = self.network(given)
-        real, fake = self.critic(torch.cat([given, truth], 1)), self.critic(torch.cat([given, made.detach()], 1))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            made = self.network(given).float()
+            real, fake = self._score(given, truth), self._score(given, made.detach())
         critic_loss = 0.5 * (_bce(real, 1.0) + _bce(fake, 0.0))
         if np.isfinite(float(critic_loss.detach())):
             self.critic_optimiser.zero_grad(set_to_none=True)
@@ -159,7 +161,9 @@ class PaperTrainer(Trainer):
             self.critic_optimiser.step()
         self.critic.requires_grad_(False)
         error = 2 * F.l1_loss(made, truth)
-        loss = _bce(self.critic(torch.cat([given, made], 1)), 1.0) + self.settings.reconstruction * error
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            believed = self._score(given, made)
+        loss = _bce(believed, 1.0) + self.settings.reconstruction * error
         self.critic.requires_grad_(True)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -173,6 +177,18 @@ class PaperTrainer(Trainer):
         self.optimiser.step()
         return float(error.detach()) / 2
 
+    def glimpses(self, most: int = 6) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+        """(real, made) squares (S, S, 3) of frames it is trained on, as the network is now."""
+        m = self.window
+        chosen = np.unique(np.linspace(0, len(m.truth) - 1, most).astype(int))
+        self.network.eval()
+        pairs = [(m.truth[t], self._made(window_of(m.drawn, int(t)))) for t in chosen]
+        self.network.train()
+        return pairs
+
+    def _score(self, given: Tensor, picture: Tensor) -> Tensor:
+        return self.critic(torch.cat([given, picture], 1)).float()
+
 
 def _bce(scores: Tensor, wanted: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(scores, torch.full_like(scores, wanted))
@@ -183,13 +199,14 @@ class PaperSynthesiser(Synthesiser):
 
     def frames(
         self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: NDArray[np.bool_] | None = None,
-        faithful: bool = False, earlier: Shapes | None = None,
-    ) -> Iterator[Made1]:  # fmt: skip
+        faithful: bool = False, earlier: Shapes | None = None, grounding: Grounding | None = None,
+    ) -> Generator[Made1, None, None]:  # fmt: skip
         """Yield a square for every frame of ``wanted``; with ``faithful`` only the head is new.
 
         ``earlier`` are the shapes before the first, for the network to look back on.
         """
         assert self.refine is not None
+        del grounding
         choices = choices or self.plan(wanted, allowed=allowed)
         seen: deque[NDArray[np.uint8]] = deque(maxlen=WINDOW)
         if earlier is not None:
@@ -198,8 +215,8 @@ class PaperSynthesiser(Synthesiser):
         where, nothing = np.stack([x, y], -1), np.zeros((self.size, self.size), np.float32)
         for t, picture in enumerate(read_ahead(drawn(wanted, self.texture, self.size), AHEAD)):
             seen.extend([picture] * (1 if seen else WINDOW))
-            stacked = np.concatenate([*[seen[0]] * (WINDOW - len(seen)), *seen], axis=2).transpose(2, 0, 1)
-            made = self.refine(np.ascontiguousarray(stacked[None]) * np.float32(1 / 255))[0].transpose(1, 2, 0) * 255
+            stacked = np.concatenate([*[seen[0]] * (WINDOW - len(seen)), *seen], axis=2)
+            made = self.refine(stacked[None])[0]
             made = cv2.resize(np.ascontiguousarray(made), (self.size, self.size), interpolation=cv2.INTER_CUBIC)
             choice = at(choices, t)
             alpha = self.alpha(wanted.mesh[t], wanted.irises[t], choice["canvas"][0]) if faithful else 1 + nothing

@@ -1,7 +1,9 @@
 """Driving an actor: the driver's performance, transferred, rendered and pasted into the whole frame, in the
 driver's time."""
 
+import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,12 +17,13 @@ from facewitness.errors import FacewitnessError, UnreadableInputError, UsageErro
 from facewitness.faces import landmarks as lm
 from facewitness.files import sha256_file
 from facewitness.generator.actor import FILES, Actor
+from facewitness.generator.backdrop import bent
 from facewitness.generator.label import Label
 from facewitness.generator.performance import Performance
 from facewitness.generator.publishing import Made, publish
 from facewitness.generator.shapes import Shapes, shapes_of
-from facewitness.generator.square import FaceSquare
-from facewitness.generator.synthesis import Made1, Synthesiser
+from facewitness.generator.square import FaceSquare, Ground, mix
+from facewitness.generator.synthesis import Made1, Shown, Synthesiser
 from facewitness.progress import track as progress_bar
 
 if TYPE_CHECKING:
@@ -184,6 +187,8 @@ def render(
     maker = synthesiser or actor.synthesiser(refine=actor.refine(engine=engine, device=_device(device)))
     stored = actor.full_frames()
     square = actor.square
+    backdrop = None if faithful or not actor.background_moves else actor.backdrop()
+    numbers = itertools.count()
     try:
         wanted = square.shapes(shapes_of(performance))
         canvas = square.shapes(shapes_of(canvas_for)) if canvas_for else None
@@ -194,10 +199,36 @@ def render(
             square.shapes(shapes_of(plan_for)) if plan_for else wanted, allowed=allowed,
             canvas_for=canvas, footage=footage,
         )  # fmt: skip
-        for made in maker.frames(wanted, choices, faithful=faithful):
-            yield composite(made, square, stored.__getitem__)
+
+        def grounding(canvas: Shown, behind: Shown, where: NDArray[np.float32], share: NDArray[np.float32]) -> Ground:
+            ground = ground_of(canvas, behind, where, share, square, stored.__getitem__)
+            if backdrop is None:
+                return ground
+            person = bent(backdrop.person(ground.frame), square, where)
+            return dataclasses.replace(ground, behind=(backdrop.at(next(numbers)), person))
+
+        squares = maker.frames(wanted, choices, faithful=faithful, grounding=grounding)
+        with contextlib.closing(squares):  # its thread reads from what is closed below
+            for made in squares:
+                yield composite(made, square, stored.__getitem__)
     finally:
         stored.close()
+        if backdrop is not None:
+            backdrop.close()
+
+
+def ground_of(
+    canvas: Shown, behind: Shown, where: NDArray[np.float32], share: NDArray[np.float32], square: FaceSquare,
+    frame: Callable[[int], NDArray[np.uint8]],
+) -> Ground:  # fmt: skip
+    """The whole frame, HxWx3 RGB, that a square (``canvas``, ``behind``, ``where`` and ``share`` as in ``Made1``)
+    belongs into, and its fine detail; ``frame`` gives stored frames by number."""
+    detail = square.detail(frame(canvas[0]), where, share)
+    first, second, mixed = behind
+    under = frame(first)
+    if mixed > 0 and second != first:
+        under = np.asarray(cv2.addWeighted(under, 1 - mixed, frame(second), mixed, 0), np.uint8)
+    return Ground(frame=under, detail=detail)
 
 
 def over_footage(
@@ -221,12 +252,14 @@ def over_footage(
 def composite(made: Made1, square: FaceSquare, frame: Callable[[int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """The frame that a synthesised square belongs to, HxWx3 RGB: what it stands on from ``frame``, by number, with
     ``made`` in its ``square``."""
-    detail = square.detail(frame(made.canvas[0]), made.where, made.share)
-    first, second, mix = made.behind
-    behind = frame(first)
-    if mix > 0 and second != first:
-        behind = np.asarray(cv2.addWeighted(behind, 1 - mix, frame(second), mix, 0), np.uint8)
-    return square.paste(behind, made.picture, made.alpha, detail=detail)
+    ground = made.ground or ground_of(made.canvas, made.behind, made.where, made.share, square, frame)
+    whole = square.paste(ground.frame, made.picture, made.alpha, detail=ground.detail)
+    if ground.behind is None:
+        return whole
+    picture, person = ground.behind
+    out = picture.copy()
+    mix(out, whole, person)
+    return out
 
 
 def side_by_side(driver: Path, made: Made, out: Path) -> Made:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from facewitness.errors import UsageError
@@ -55,16 +56,14 @@ class FaceSquare:
         small for.
         """
         out = frame.copy()
-        alpha = alpha * self._edge(frame.shape[0], frame.shape[1])
+        alpha = alpha * self._edge(out.shape[0], out.shape[1])
         if self.side != self.size:
             how = cv2.INTER_CUBIC if self.side > self.size else cv2.INTER_AREA
             picture = np.asarray(cv2.resize(picture, (self.side, self.side), interpolation=how), np.float32)
             alpha = np.asarray(cv2.resize(alpha, (self.side, self.side)), np.float32)
         if detail is not None:
-            picture = picture + detail
-        part = out[self.y : self.y + self.side, self.x : self.x + self.side]
-        mixed = part + alpha[..., None] * (picture - part)
-        part[:] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+            picture = np.asarray(cv2.add(picture, detail), np.float32)
+        mix(out[self.y : self.y + self.side, self.x : self.x + self.side], picture, alpha)
         return out
 
     def detail(
@@ -76,12 +75,12 @@ class FaceSquare:
         if self.side < FINER * self.size:
             return None
         shape, ratio = (self.side, self.side), self.side / self.size
-        part = frame[self.y : self.y + self.side, self.x : self.x + self.side].astype(np.float32)
+        part = frame[self.y : self.y + self.side, self.x : self.x + self.side]
         coarse = cv2.resize(cv2.resize(part, (self.size, self.size), interpolation=cv2.INTER_AREA), shape,
                             interpolation=cv2.INTER_CUBIC)  # fmt: skip
         there = (cv2.resize(where, shape) + 0.5) * np.float32(ratio) - np.float32(0.5)
-        fine = cv2.remap(part - coarse, there[..., 0], there[..., 1], cv2.INTER_CUBIC)
-        return np.asarray(fine * cv2.resize(share, shape)[..., None], np.float32)
+        fine = cv2.remap(cv2.subtract(part, coarse, dtype=cv2.CV_32F), there[..., 0], there[..., 1], cv2.INTER_CUBIC)
+        return np.asarray(cv2.multiply(fine, cv2.merge([cv2.resize(share, shape)] * 3)), np.float32)
 
     def _edge(self, height: int, width: int) -> NDArray[np.float32]:
         ramp = np.clip((np.arange(self.size) + 0.5) / (0.06 * self.size), 0, 1).astype(np.float32)
@@ -90,6 +89,31 @@ class FaceSquare:
         right = ramp[::-1] if self.x + self.side < width else np.ones_like(ramp)
         bottom = ramp[::-1] if self.y + self.side < height else np.ones_like(ramp)
         return np.minimum(left, right)[None] * np.minimum(top, bottom)[:, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """The whole frame that a made square is put into."""
+
+    frame: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    detail: NDArray[np.float32] | None = None
+    """(side, side, 3) what of it the square's model is too small for, see ``FaceSquare.detail``; None for nothing."""
+    behind: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None
+    """Another background (H, W, 3) and how far the person is before it (H, W; 0..1); None where the frame's own is
+    right."""
+
+
+@njit(cache=True, nogil=True)
+def mix(part, picture, alpha):  # pragma: no cover - compiled
+    """Lay ``picture`` (h, w, 3; 0..255) over ``part`` (h, w, 3) uint8, in place, as far as ``alpha`` (h, w) says."""
+    for y in range(part.shape[0]):
+        for x in range(part.shape[1]):
+            a = alpha[y, x]
+            if a > 0:
+                for c in range(3):
+                    value = part[y, x, c] + a * (picture[y, x, c] - part[y, x, c]) + np.float32(0.5)
+                    part[y, x, c] = np.uint8(min(max(value, np.float32(0)), np.float32(255)))
 
 
 def find_square(shapes: Shapes, width: int, height: int, size: int) -> FaceSquare:

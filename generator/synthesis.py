@@ -1,6 +1,6 @@
 """From wanted shapes to pictures: retrieve, compose, refine, frame by frame, for any length."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from copy import copy
 from dataclasses import dataclass
 
@@ -15,10 +15,14 @@ from facewitness.generator.condition import conditioning
 from facewitness.generator.render import rasterise
 from facewitness.generator.retrieve import REGIONS, Choice, plan
 from facewitness.generator.shapes import Shapes
+from facewitness.generator.square import Ground
 from facewitness.generator.warp import Surround, shell_triangles
 
-Refine = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""A trained network as a plain function: (B, C, S, S) float32 0..1 in, (B, 3, S, S) float32 0..1 out."""
+Refine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""A trained network as a plain function: pictures (B, S, S, C) uint8 in, (B, S, S, 3) float32 0..255 out."""
+Shown = tuple[int, int, float]
+Grounding = Callable[[Shown, Shown, NDArray[np.float32], NDArray[np.float32]], Ground]
+"""Finds what lies behind a square, from its ``canvas``, ``behind``, ``where`` and ``share`` (see ``Made1``)."""
 
 FOOTAGE = "footage"
 """Beside the regions' choices: the stored frames that pictures stand on where it is not the canvas."""
@@ -42,6 +46,8 @@ class Made1:
     """(S, S, 2) where the first of them holds each pixel."""
     share: NDArray[np.float32]
     """(S, S) 0..1 how much of each pixel comes from there: little in the mouth, the eyes and fades."""
+    ground: Ground | None = None
+    """The whole frame behind it, where that was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,37 +96,45 @@ class Synthesiser:
 
     def frames(
         self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: NDArray[np.bool_] | None = None,
-        faithful: bool = False, earlier: Shapes | None = None,
-    ) -> Iterator[Made1]:  # fmt: skip
+        faithful: bool = False, earlier: Shapes | None = None, grounding: Grounding | None = None,
+    ) -> Generator[Made1, None, None]:  # fmt: skip
         """Yield a square for every frame of ``wanted`` (in the square's pixels).
 
         ``earlier`` are the shapes before the first, for a network that looks back on them; this one does not.
+        ``grounding`` is called on the thread that composes, ahead of the network, so that both processors have work.
 
         With ``faithful``, ``alpha`` is 0 wherever the base is the frame it stands on, so that footage stays footage.
         That frame is the canvas, or what a further choice of the name ``FOOTAGE`` says.
         """
         del earlier
         choices = choices or self.plan(wanted, allowed=allowed)
-        before: NDArray[np.float32] | None = None
-        for mesh, irises, choice, (base, where, share), condition in read_ahead(self._bases(wanted, choices), AHEAD):
-            picture = base
+        before: NDArray[np.uint8] | None = None
+        ready = read_ahead(self._bases(wanted, choices, grounding), AHEAD)
+        for mesh, irises, choice, (base, where, share), condition, ground in ready:
+            picture, rounded = base, np.asarray(np.clip(base + 0.5, 0, 255), np.uint8)
             if self.refine is not None and self.finish.strength > 0:
-                refined = self.refine(network_input(base, condition, before)[None])[0].transpose(1, 2, 0) * 255
-                picture = base + self.finish.strength * (refined - base)
-            before = base
-            alpha = self.alpha(mesh, irises, choice["canvas"][0])
-            behind = choice.get(FOOTAGE, choice["canvas"])
+                refined = self.refine(network_input(rounded, condition, before)[None])[0]
+                picture = refined if self.finish.strength == 1 else base + self.finish.strength * (refined - base)
+            before = rounded
+            canvas = choice["canvas"]
+            behind = choice.get(FOOTAGE, canvas)
+            alpha = self.alpha(mesh, irises, canvas[0])
             if faithful:
                 alpha = alpha * self._changed(base, behind)
             shown = self._detailed(picture, condition)
-            yield Made1(picture=shown, alpha=alpha, canvas=choice["canvas"], behind=behind, where=where, share=share)
+            yield Made1(
+                picture=shown, alpha=alpha, canvas=canvas, behind=behind, where=where, share=share, ground=ground
+            )
 
-    def _bases(self, wanted: Shapes, choices: dict[str, Choice]) -> Iterator[tuple]:
+    def _bases(self, wanted: Shapes, choices: dict[str, Choice], grounding: Grounding | None) -> Iterator[tuple]:
         """What the network is given, frame by frame; runs ahead of it on a thread of its own."""
         for t in range(len(wanted)):
             mesh, irises, choice = wanted.mesh[t], wanted.irises[t], at(choices, t)
-            composed = self.composer.composed(mesh, irises, choice)
-            yield mesh, irises, choice, composed, conditioning(mesh, irises, self.texture, self.size)
+            base, where, share = self.composer.composed(mesh, irises, choice)
+            condition = conditioning(mesh, irises, self.texture, self.size)
+            canvas = choice["canvas"]
+            ground = None if grounding is None else grounding(canvas, choice.get(FOOTAGE, canvas), where, share)
+            yield mesh, irises, choice, (base, where, share), condition, ground
 
     def alpha(self, mesh: NDArray[np.float32], irises: NDArray[np.float32], canvas: int) -> NDArray[np.float32]:
         """(S, S) 1 where the head is or was moved from, falling to 0 at the edge of what a warp touches."""
@@ -151,11 +165,10 @@ class Synthesiser:
 
 
 def network_input(
-    base: NDArray[np.float32], condition: NDArray[np.uint8], before: NDArray[np.float32] | None
-) -> NDArray[np.float32]:
-    """(15, S, S) float32 0..1: base, conditioning, and the base of the frame before (the same one at the start)."""
-    stacked = np.concatenate([base, condition, base if before is None else before], axis=2)
-    return np.ascontiguousarray(stacked.transpose(2, 0, 1)) * np.float32(1 / 255)
+    base: NDArray[np.uint8], condition: NDArray[np.uint8], before: NDArray[np.uint8] | None
+) -> NDArray[np.uint8]:
+    """(S, S, 15) uint8: base, conditioning, and the base of the frame before (the same one at the start)."""
+    return np.concatenate([base, condition, base if before is None else before], axis=2)
 
 
 def face_mask(mesh: NDArray[np.float32], size: int) -> NDArray[np.bool_]:

@@ -2,17 +2,20 @@
 discriminators."""
 
 import copy
+import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from facewitness.errors import UsageError
 from facewitness.faces import landmarks as lm
@@ -22,6 +25,7 @@ from facewitness.generator.condition import conditioning
 from facewitness.generator.network import INPUTS, Network, PatchDiscriminator, Refiner, started
 from facewitness.generator.retrieve import plan
 from facewitness.generator.shapes import Shapes
+from facewitness.generator.synthesis import network_input
 
 CLIP = 3
 """Consecutive frames that are made together, so that a discriminator can see motion."""
@@ -50,6 +54,8 @@ class TrainSettings:
     """Weight of the L1 of picture gradients."""
     average: float = 0.995
     """Decay of the moving average of weights, which is what is kept."""
+    critics: bool = True
+    """Whether discriminators take part at all; without them training is reconstruction to the end."""
 
 
 @dataclass
@@ -66,6 +72,14 @@ class Material:
     """(M, 3) numbers of the stored frames."""
     meshes: NDArray[np.float32]
     """(M, 3, 468, 3)."""
+
+
+def seen(
+    material: Material, clip: int, t: int, box: tuple[slice, slice] = (slice(None), slice(None))
+) -> NDArray[np.uint8]:
+    """(h, w, 15) what the network is given of one frame: base, conditioning, and the base before it."""
+    here, before = material.given[clip][(t, *box)], material.given[clip][(max(t - 1, 0), *box)]
+    return network_input(here[..., :3], here[..., 3:], before[..., :3])
 
 
 def make_material(
@@ -125,22 +139,24 @@ class Trainer:
 
     def __init__(
         self, material: Material, *, seconds: float, seed: int = 0, device: str = "cpu",
-        settings: TrainSettings | None = None, checkpoint: Path | None = None, fresh: bool = False,
+        settings: TrainSettings | None = None, checkpoint: Path | None = None, fresh: bool = False, run: str = "",
     ):  # fmt: skip
+        """``run`` names what is trained on what: a checkpoint of another one is not taken up."""
         self.settings = settings or TrainSettings()
         self.material, self.seconds, self.device = material, seconds, torch.device(device)
-        self.checkpoint = checkpoint
+        self.checkpoint, self.name = checkpoint, run
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         clips = np.arange(len(material.given))
         self.training = clips[clips % VALIDATE_EVERY != VALIDATE_EVERY - 1]
-        self.network: Network = (Refiner() if fresh else started()).to(self.device)
+        self.half = computes_in_half(self.device)
+        self.network: Network = self._placed(Refiner() if fresh else started())
         self.average: Network = copy.deepcopy(self.network).requires_grad_(False)
-        self.frame_critic = PatchDiscriminator(3).to(self.device)
-        self.clip_critic = PatchDiscriminator(3 * CLIP).to(self.device)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), self.settings.rate, betas=(0.9, 0.99))
-        critics = [*self.frame_critic.parameters(), *self.clip_critic.parameters()]
-        self.critic_optimiser = torch.optim.Adam(critics, 4e-4, betas=(0.5, 0.99))
+        self.frame_critic = self._placed(PatchDiscriminator(3))
+        self.clip_critic = self._placed(PatchDiscriminator(3 * CLIP))
+        self.optimiser = torch.optim.Adam(self.network.parameters(), self.settings.rate, betas=(0.9, 0.99), fused=True)
+        self.critics = [*self.frame_critic.parameters(), *self.clip_critic.parameters()]
+        self.critic_optimiser = torch.optim.Adam(self.critics, 4e-4, betas=(0.5, 0.99), fused=True)
         self.steps, self.spent = 0, 0.0
         self.threads = Threads(1 if self.device.type != "cpu" else os.cpu_count() or 1)
 
@@ -160,7 +176,7 @@ class Trainer:
             for group in self.optimiser.param_groups:
                 group["lr"] = self._rate(share)
             with self.threads:
-                loss = self._step(adversarial=share >= self.settings.adversarial_from)
+                loss = self._step(adversarial=self.settings.critics and share >= self.settings.adversarial_from)
             if not np.isfinite(loss):
                 out.notes.append(
                     f"training stopped after {self.steps} steps because the loss was no number; "
@@ -181,57 +197,70 @@ class Trainer:
         """Learning rate when ``share`` of the time is spent."""
         return float(self.settings.rate * (0.1 + 0.45 * (1 + np.cos(np.pi * share))) * min(1, (self.steps + 1) / 30))
 
+    def _placed(self, network: Any) -> Any:
+        """The network where it is trained, channels last in memory, which is how convolutions are quick."""
+        return network.to(self.device, memory_format=torch.channels_last)
+
     def _kept(self) -> dict[str, nn.Module]:
-        """What a checkpoint holds."""
-        return {"network": self.network, "average": self.average}
+        """Networks that a checkpoint holds."""
+        return {
+            "network": self.network, "average": self.average, "frame_critic": self.frame_critic,
+            "clip_critic": self.clip_critic,
+        }  # fmt: skip
+
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """Optimisers that a checkpoint holds."""
+        return {"optimiser": self.optimiser, "critic_optimiser": self.critic_optimiser}
 
     def _step(self, *, adversarial: bool) -> float:
         given, truth = self._batch(clips=adversarial)
         s = self.settings
         assert isinstance(self.network, Refiner)
-        made, _ = self.network.parts(given)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            made, _ = self.network.parts(given)
         weight = 1 + given[:, 8:9] + 2 * torch.maximum(given[:, 9:10], given[:, 11:12])
-        error = made - truth
-        loss = (weight * error.abs()).mean() + s.gradient * sum(
+        loss = (weight * (made - truth).abs()).mean() + s.gradient * sum(
             (weight[..., 1:, 1:] * d).mean() for d in (_gradient(made, truth))
         )
+        lesson = None
         if adversarial:
-            loss = loss + self._adversarial(made, truth)
+            fooling, lesson = self._adversarial(made, truth)
+            loss = loss + fooling
         value = float(loss.detach())
         if not np.isfinite(value):
             return value
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        weights = list(self.network.parameters())
+        # asked for one by one: the way back through the critics needs no gradients of their weights, nor theirs ours
+        taught = [] if lesson is None else torch.autograd.grad(lesson, self.critics, retain_graph=True)
+        _give(weights, torch.autograd.grad(loss, weights))
+        norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
         if not torch.isfinite(norm):
             return float("nan")
         self.optimiser.step()
+        if taught:
+            _give(self.critics, taught)
+            self.critic_optimiser.step()
         decay = min(self.settings.average, (1 + self.steps) / (10 + self.steps))
-        with torch.no_grad():
-            for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                kept.lerp_(new, 1 - decay)
+        get_ema_multi_avg_fn(decay)(list(self.average.parameters()), weights, 0)
         return value
 
-    def _adversarial(self, made: Tensor, truth: Tensor) -> Tensor:
-        """Update both critics (hinge loss), and give the network's share: fool them, and match their features."""
+    def _adversarial(self, made: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """The network's loss (fool both critics, and match their features), and the critics' own (hinge)."""
         s = self.settings
-        pairs = [(self.frame_critic, made, truth), (self.clip_critic, _clips(made), _clips(truth))]
-        critic_loss = torch.zeros(())
+        critic_loss, loss = torch.zeros((), device=made.device), torch.zeros((), device=made.device)
+        middle = slice(CLIP // 2, None, CLIP)  # neighbours look alike: one frame of each clip teaches as much as all
+        pairs = [(self.frame_critic, made[middle], truth[middle]), (self.clip_critic, _clips(made), _clips(truth))]
         for critic, fake, real in pairs:
-            critic_loss = critic_loss + F.relu(1 - critic(real)[0]).mean() + F.relu(1 + critic(fake.detach())[0]).mean()
-        self.critic_optimiser.zero_grad(set_to_none=True)
-        critic_loss.backward()
-        self.critic_optimiser.step()
-        loss = torch.zeros(())
-        for critic, fake, real in pairs:
-            critic.requires_grad_(False)
-            score, seen = critic(fake)
-            with torch.no_grad():
-                _, wanted = critic(real)
-            loss = loss - s.adversarial * score.mean()
-            loss = loss + s.matching * sum((a - b).abs().mean() for a, b in zip(seen, wanted, strict=True)) / len(seen)
-            critic.requires_grad_(True)
-        return loss
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+                # seen together, so that one look serves the critic's lesson and the network's
+                score, features = critic(torch.cat([real, fake]).contiguous(memory_format=torch.channels_last))
+            good, bad = score.float().chunk(2)
+            critic_loss = critic_loss + F.relu(1 - good).mean() + F.relu(1 + bad).mean()
+            loss = loss - s.adversarial * bad.mean()
+            for seen in features:
+                wanted, shown = seen.chunk(2)
+                loss = loss + s.matching * (shown - wanted.detach()).abs().mean() / len(features)
+        return loss, critic_loss
 
     def _batch(self, *, clips: bool) -> tuple[Tensor, Tensor]:
         """Crops (B, 15, c, c) and (B, 3, c, c) in 0..1: whole clips, or the same number of single frames less a
@@ -243,10 +272,9 @@ class Trainer:
             k = int(self.rng.choice(self.training))
             x, y = self._corner(m.points[k], size, crop)
             for t in range(CLIP) if clips else [int(self.rng.integers(CLIP))]:
-                here = m.given[k, t, y : y + crop, x : x + crop]
-                before = m.given[k, max(t - 1, 0), y : y + crop, x : x + crop, :3]
-                given.append(np.concatenate([here, before], axis=2))
-                truth.append(m.truth[k, t, y : y + crop, x : x + crop])
+                box = slice(y, y + crop), slice(x, x + crop)
+                given.append(seen(m, k, t, box))
+                truth.append(m.truth[(k, t, *box)])
         return self._tensor(given), self._tensor(truth)
 
     def _corner(self, points: NDArray[np.float32], size: int, crop: int) -> tuple[int, int]:
@@ -263,31 +291,87 @@ class Trainer:
 
     def _tensor(self, pictures: list[NDArray[np.uint8]]) -> Tensor:
         stacked = torch.from_numpy(np.stack(pictures)).to(self.device)
-        return stacked.permute(0, 3, 1, 2).float().div_(255).contiguous()
+        return stacked.permute(0, 3, 1, 2).float().div_(255)
+
+    def glimpses(self, most: int = 6) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+        """(real, made) squares (S, S, 3) of clips kept from training, as the network is now."""
+        clips = np.setdiff1d(np.arange(len(self.material.given)), self.training)
+        chosen = clips[np.unique(np.linspace(0, max(len(clips) - 1, 0), most).astype(int))] if len(clips) else clips
+        return [(self.material.truth[k, 1], self._made(seen(self.material, int(k), 1))) for k in chosen]
+
+    def _made(self, given: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(S, S, 3) what the network kept makes of its input (S, S, C)."""
+        with torch.inference_mode():
+            made = self.average(self._tensor([given]))[0].float().permute(1, 2, 0).cpu().numpy()
+        return np.asarray(np.clip(made * 255 + 0.5, 0, 255), np.uint8)
 
     def save(self) -> None:
-        """Write the checkpoint (safetensors) whole or not at all."""
+        """Write everything that the next step depends on (safetensors), whole or not at all."""
         from safetensors.torch import save_file
 
         assert self.checkpoint is not None
         state = {f"{name}.{k}": v for name, n in self._kept().items() for k, v in n.state_dict().items()}
-        clock = torch.tensor([float(self.steps), self.spent], dtype=torch.float64)
+        for name, optimiser in self._optimisers().items():
+            for k, of_weight in optimiser.state_dict()["state"].items():
+                state |= {f"{name}.{k}.{what}": v for what, v in of_weight.items()}
+        state["torch_rng"] = torch.get_rng_state()
+        state["clock"] = torch.tensor([float(self.steps), self.spent], dtype=torch.float64)
+        about = {"run": self.name, "rng": json.dumps(self.rng.bit_generator.state)}
         with whole_file(self.checkpoint) as part:
-            save_file({**{k: v.contiguous() for k, v in state.items()}, "clock": clock}, part)
+            save_file({k: v.contiguous() for k, v in state.items()}, part, about)
 
     def resume(self) -> bool:
-        """Take up a checkpoint, where there is one that fits; critics and optimiser start afresh."""
-        from safetensors.torch import load_file
+        """Take up the checkpoint, where there is one of this run: from here on all is as if nothing had happened.
+
+        One that is damaged or of another run is left alone, and training starts afresh.
+        """
+        from safetensors import SafetensorError, safe_open
 
         if self.checkpoint is None or not self.checkpoint.exists():
             return False
-        state = load_file(self.checkpoint)
+        try:
+            with safe_open(self.checkpoint, "pt", str(self.device)) as file:
+                about = file.metadata() or {}
+                if about.get("run") != self.name:
+                    return False
+                state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError):
+            return False
         for name, network in self._kept().items():
-            part = {k.split(".", 1)[1]: v for k, v in state.items() if k.startswith(f"{name}.")}
-            network.load_state_dict(part)
+            network.load_state_dict(_under(name, state))
+        for name, optimiser in self._optimisers().items():
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, value in _under(name, state).items():
+                number, what = key.split(".")
+                # the fused optimiser reads memory as it lies: like the weights
+                moments.setdefault(int(number), {})[what] = value.to(memory_format=_layout(value))
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        torch.set_rng_state(state["torch_rng"].cpu())
+        self.rng.bit_generator.state = json.loads(about["rng"])
         steps, self.spent = state["clock"].tolist()
         self.steps = int(steps)
         return True
+
+
+def _under(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
+
+
+def _layout(values: Tensor) -> torch.memory_format:
+    return torch.channels_last if values.ndim == 4 else torch.contiguous_format
+
+
+def _give(weights: list[nn.Parameter], slopes: Sequence[Tensor]) -> None:
+    for w, slope in zip(weights, slopes, strict=True):
+        w.grad = slope
+
+
+def computes_in_half(device: torch.device) -> bool:
+    """Whether a step is quicker in bfloat16: on processors with matrix units for it, and on GPUs that know it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # since PyTorch 2.10
+    return device.type == "cpu" and bool(known.get("amx_bf16"))
 
 
 def _gradient(made: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ from facewitness.generator.network import NetworkSpec, started
 from facewitness.generator.paper import PaperSynthesiser, PaperTrainer, make_paper_material, network_size
 from facewitness.generator.surround import background_moves, learn_follow
 from facewitness.generator.synthesis import Finish, Synthesiser
-from facewitness.generator.trainer import Trained, Trainer, make_material, pick_device
+from facewitness.generator.trainer import Trained, Trainer, TrainSettings, make_material, pick_device
 from facewitness.progress import Bar
 
 PRESETS = ("fast", "paper")
@@ -36,10 +36,11 @@ MATERIAL_SHARE = 0.3
 CLOSING_SHARE, LEAST_CLOSING_S = 0.07, 4.0
 """Kept for judging and writing at the end: this share of all the time, and at least so many seconds."""
 MOVING_BACKGROUND = (
-    "the background moves; behind the head it is shown as in whichever moment of the footage is used and may jump: "
+    "the background moves; the person is cut out by segmentation and laid before it, which shows at the hair: "
     "footage before a still background is better."
 )
 LEAST_TRAINING_S = 2.0
+PREVIEW_EVERY_S = 20.0
 FOLLOW_PAIRS = 60
 """Pairs of frames per minute from which hair and neck are learnt, up to 240."""
 UNTRAINED = "too little time to train the network on this person; it is used as it starts."
@@ -49,7 +50,7 @@ SQUARES_CRF, FRAMES_CRF = 8, 10
 def train_actor(
     video: Path, out: Path, *, rights: str, minutes: float = 5.0, size: int = 256, preset: str = "fast",
     device: str = "auto", seed: int = 0, max_seconds: float | None = None, name: str | None = None,
-    progress: bool = True,
+    progress: bool = True, adversarial: bool = True, steps: int | None = None,
 ) -> Actor:  # fmt: skip
     """Make an actor from the footage of one person, in ``minutes`` of wall-clock time from first frame to finished
     card.
@@ -57,21 +58,24 @@ def train_actor(
     ``rights`` is a statement of licence or consent and travels into everything made with the actor. ``size`` is the
     largest side in pixels at which the face's square is modelled; ``max_seconds`` uses only the beginning of the
     footage.
-    The last fifth is held out: the card's figures are measured there. An interrupted training is taken up again when
+    ``adversarial`` off trains by reconstruction alone, for comparison. With ``steps`` the clock is not looked at: just
+    so many are made, and on one processor the same actor comes out every time.
+    The last fifth is held out: the card's figures are measured there. While it trains, ``preview.png`` in ``out`` shows
+    how far it is: real squares above, made ones below. An interrupted training is taken up again when
     called with the same footage, size and seed.
     Raises UsageError for missing rights or unfit footage, UnreadableInputError for a file that is no video.
     """
     start = time.monotonic()
-    budget = minutes * 60
-    closing = max(CLOSING_SHARE * budget, LEAST_CLOSING_S)
-    _check(rights, minutes, size, preset)
+    budget = minutes * 60 if steps is None else float("inf")
+    closing = LEAST_CLOSING_S if steps else max(CLOSING_SHARE * budget, LEAST_CLOSING_S)
+    _check(rights, minutes, size, preset, steps)
     where = pick_device(device)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     footage = prepare(Path(video), size=size, max_seconds=max_seconds, progress=progress)
     out.mkdir(parents=True, exist_ok=True)
     (out / actors.CARD).unlink(missing_ok=True)
-    with Bar(f"training {out.name}", total=budget) as bar:
+    with Bar(f"training {out.name}", total=budget if steps is None else None) as bar:
         squares = _store(footage, out)
         holdout_from = int(len(squares) * (1 - HOLDOUT))
         texture = mean_texture(
@@ -80,23 +84,26 @@ def train_actor(
         follow = learn_follow(
             squares[:holdout_from], footage.shapes[:holdout_from], pairs=min(int(FOLLOW_PAIRS * minutes), 240), rng=rng
         )
-        moving = [MOVING_BACKGROUND] if background_moves(squares, footage.shapes) else []
+        moves = background_moves(squares, footage.shapes)
         bar.advance(min(time.monotonic() - start, budget), note="footage ready")
         left = budget - (time.monotonic() - start) - closing
         rate = float(footage.info.frame_rate) or 25.0
         until = time.monotonic() + MATERIAL_SHARE * max(left, 0)
+        name_of_run = f"{footage.sha256} {preset} {footage.square.size} {seed} {adversarial}"
+        to_train: dict[str, Any] = {"seed": seed, "device": where, "checkpoint": out / CHECKPOINT, "run": name_of_run}
         known = squares[:holdout_from], footage.shapes[:holdout_from], texture
         run: Trainer
         if preset == "paper":
             windows = make_paper_material(*known, until=until)
             left = max(budget - (time.monotonic() - start) - closing, LEAST_TRAINING_S)
-            run = PaperTrainer(windows, seconds=left, seed=seed, device=where, checkpoint=out / CHECKPOINT)
-            trained, finish = _train(run, bar), Finish()
+            run = PaperTrainer(windows, seconds=left, **to_train)
+            trained, finish = _train(run, bar, out, steps), Finish()
         else:
             material = make_material(*known, rate=rate, until=until, rng=rng, follow=follow)
             left = budget - (time.monotonic() - start) - closing
-            run = Trainer(material, seconds=left, seed=seed, device=where, checkpoint=out / CHECKPOINT)
-            trained = _train(run, bar) if left >= LEAST_TRAINING_S else _untrained()
+            settings = TrainSettings(critics=adversarial)
+            run = Trainer(material, seconds=left, settings=settings, **to_train)
+            trained = _train(run, bar, out, steps) if left >= LEAST_TRAINING_S else _untrained()
             finish = choose_finish(material, as_function(trained.network))
         card = _finish(
             footage, squares, texture, follow, finish, trained, holdout_from, out, start + budget - 1.0,
@@ -110,7 +117,8 @@ def train_actor(
         "frames": len(squares), "size": footage.square.size, "square": asdict(footage.square),
         "frame": {"width": footage.info.width, "height": footage.info.height, "rate": str(footage.info.frame_rate)},
         "seed": seed, "preset": preset, "minutes": minutes, "device": where, "holdout_from": holdout_from,
-        "network": spec, "poses": poses_seen(footage), "notes": [*footage.notes, *moving, *card.pop("notes")], **card,
+        "network": spec, "poses": poses_seen(footage), "background_moves": moves,
+        "notes": [*footage.notes, *[MOVING_BACKGROUND] * moves, *card.pop("notes")], **card,
         "seconds": time.monotonic() - start,
     }  # fmt: skip
     files = [f for f in FILES.values() if (out / f).is_file()]
@@ -122,7 +130,7 @@ def train_actor(
 CHECKPOINT = "training.safetensors"
 
 
-def _check(rights: str, minutes: float, size: int, preset: str) -> None:
+def _check(rights: str, minutes: float, size: int, preset: str, steps: int | None) -> None:
     if not any(c.isalnum() for c in rights):
         raise UsageError(
             "training an actor needs --rights: say in a sentence who consented to, or licensed, the footage."
@@ -131,6 +139,8 @@ def _check(rights: str, minutes: float, size: int, preset: str) -> None:
         raise UsageError(f"there is no preset {preset!r}; choose {' or '.join(PRESETS)}.")
     if minutes <= 0:
         raise UsageError("--minutes must be positive.")
+    if steps is not None and steps < 1:
+        raise UsageError("--steps must be positive.")
     if not 64 <= size <= 1024:
         raise UsageError("--size must lie between 64 and 1024 pixels.")
 
@@ -182,13 +192,25 @@ def _sign_copy(frames: Path, video: Path) -> None:
         sign_file(frames, part, manifest=spec)
 
 
-def _train(trainer: Trainer, bar: Bar) -> Trained:
-    def tick(spent: float, loss: float) -> None:
-        bar.advance(spent, note=f"loss {loss:.4f}")
+def _train(trainer: Trainer, bar: Bar, out: Path, steps: int | None) -> Trained:
+    shown_at = 0.0
 
-    trained = trainer.run(tick)
+    def tick(spent: float, loss: float) -> None:
+        nonlocal shown_at
+        bar.advance(spent, note=f"step {trainer.steps}, loss {loss:.4f}, see {out / FILES['preview']}")
+        if time.monotonic() > shown_at + PREVIEW_EVERY_S:
+            _show(trainer.glimpses(), out)
+            shown_at = time.monotonic()
+
+    trained = trainer.run(tick, most_steps=steps)
     trained.network.to("cpu").eval()
     return trained
+
+
+def _show(pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]], out: Path) -> None:
+    if pairs:
+        with whole_file(out / FILES["preview"]) as part:
+            cv2.imwrite(str(part), np.ascontiguousarray(preview(pairs)[..., ::-1]))
 
 
 def _untrained() -> Trained:
@@ -217,9 +239,7 @@ def _finish(
         follow=follow,
         kind=kind,
     )
-    sheet = preview(pairs)
-    with whole_file(out / FILES["preview"]) as part:
-        cv2.imwrite(str(part), np.ascontiguousarray(sheet[..., ::-1]))
+    _show(pairs, out)
     return {
         "finish": asdict(finish), "held_out": figures,
         "training": {"steps": trained.steps, "seconds": trained.seconds},

@@ -12,7 +12,7 @@ SPEC = {"preset": "fast", "widths": [48, 80, 112], "window": 11, "size": 64}
 
 
 def some_input(size=64):
-    return np.random.default_rng(0).random((1, INPUTS, size, size)).astype(np.float32)
+    return np.random.default_rng(0).integers(0, 256, (1, size, size, INPUTS), np.uint8)
 
 
 def shaken() -> Refiner:
@@ -25,15 +25,15 @@ def shaken() -> Refiner:
 
 def test_before_training_the_picture_is_the_base():
     given = some_input()
-    given[:, 8] = 0  # outside the face nothing of the texture is mixed in
+    given[..., 8] = 0  # outside the face nothing of the texture is mixed in
     made = as_function(Refiner().eval())(given)
-    assert np.abs(made - given[:, :3]).mean() < 0.02
+    assert np.abs(made - given[..., :3]).mean() < 5
 
 
 def test_openvino_agrees_with_pytorch():
     network, given = shaken(), some_input()
     by_torch, by_openvino = as_function(network)(given), compiled(network, 64)(given)
-    assert np.abs(by_torch - given[:, :3]).mean() > 0.05, "the network must do something for this to mean anything"
+    assert np.abs(by_torch - given[..., :3]).mean() > 12, "the network must do something for this to mean anything"
     assert np.abs(by_torch - by_openvino).max() < AGREEMENT
 
 

@@ -61,13 +61,32 @@ def test_a_loss_that_is_no_number_stops_it_with_the_last_good_state(material):
     assert torch.equal(weights(trained), good) and torch.isfinite(good).all()
 
 
-def test_an_interrupted_training_is_taken_up_where_it_was(material, tmp_path):
-    first = Trainer(material, seconds=60, settings=SMALL, checkpoint=tmp_path / "training.safetensors")
-    first.run(most_steps=3)
+def test_an_interrupted_training_goes_on_as_if_it_had_not_been(material, tmp_path):
+    settings = TrainSettings(crop=32, clips=1, adversarial_from=0.3)
+    whole = Trainer(material, seconds=60, settings=settings).run(most_steps=8)
+    first = Trainer(material, seconds=60, settings=settings, checkpoint=tmp_path / "training.safetensors")
+
+    def stop(step_s, loss):
+        if first.steps == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        first.run(stop, most_steps=8)
     first.save()
-    second = Trainer(material, seconds=60, settings=SMALL, checkpoint=tmp_path / "training.safetensors")
-    assert second.resume() and second.steps == 3
-    assert torch.equal(weights(second.run(most_steps=3)), torch.cat([p.flatten() for p in first.average.parameters()]))
+    second = Trainer(material, seconds=60, seed=9, settings=settings, checkpoint=tmp_path / "training.safetensors")
+    resumed = second.run(most_steps=8)
+    assert resumed.steps == 8 and torch.equal(weights(resumed), weights(whole))
+
+
+def test_a_checkpoint_of_another_run_or_a_damaged_one_is_not_taken_up(material, tmp_path):
+    checkpoint = tmp_path / "training.safetensors"
+    first = Trainer(material, seconds=60, settings=SMALL, checkpoint=checkpoint, run="one film")
+    first.run(most_steps=1)
+    first.save()
+    assert Trainer(material, seconds=60, settings=SMALL, checkpoint=checkpoint, run="one film").resume()
+    assert not Trainer(material, seconds=60, settings=SMALL, checkpoint=checkpoint, run="another").resume()
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    assert not Trainer(material, seconds=60, settings=SMALL, checkpoint=checkpoint, run="one film").resume()
 
 
 def test_both_discriminators_take_part(material):
@@ -76,3 +95,10 @@ def test_both_discriminators_take_part(material):
     trainer.run(most_steps=2)
     after = [p for critic in (trainer.frame_critic, trainer.clip_critic) for p in (critic.last.weight,)]
     assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_without_critics_they_learn_nothing(material):
+    trainer = Trainer(material, seconds=60, settings=TrainSettings(crop=32, clips=1, adversarial_from=0, critics=False))
+    before = trainer.frame_critic.last.bias.clone()
+    trainer.run(most_steps=2)
+    assert torch.equal(trainer.frame_critic.last.bias, before)

@@ -20,6 +20,9 @@ def train(
     preset: Annotated[str, typer.Option(help="fast | paper (published in 2018; wants a GPU).")] = "fast",
     device: Annotated[str, typer.Option(help="auto | cpu | cuda.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    steps: Annotated[
+        int | None, typer.Option(help="Train so many steps, whatever the clock says, instead of --minutes.")
+    ] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Use only the beginning of the footage.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call the actor (the file's name otherwise).")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
@@ -29,7 +32,7 @@ def train(
 
     actor = train_actor(
         video, out, rights=rights, minutes=minutes, size=size, preset=preset, device=device, seed=seed,
-        max_seconds=max_seconds, name=name, progress=not json,
+        steps=steps, max_seconds=max_seconds, name=name, progress=not json,
     )  # fmt: skip
     _show(actor.card, out, json)
 
