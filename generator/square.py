@@ -112,7 +112,8 @@ def mix(part, picture, alpha):  # pragma: no cover - compiled
             a = alpha[y, x]
             if a > 0:
                 for c in range(3):
-                    value = part[y, x, c] + a * (picture[y, x, c] - part[y, x, c]) + np.float32(0.5)
+                    under = np.float32(part[y, x, c])  # whole numbers without sign would wrap around
+                    value = under + a * (np.float32(picture[y, x, c]) - under) + np.float32(0.5)
                     part[y, x, c] = np.uint8(min(max(value, np.float32(0)), np.float32(255)))
 
 
