@@ -23,6 +23,8 @@ STRETCH, DARK = 1.15, 0.8
 IRIS_DEAD, IRIS_MOST = 0.02, 0.3
 """In widths of the eye: a smaller misplacement of the iris is noise and left alone; more than so much is never
 mended."""
+IRIS_HIDDEN = 0.1
+"""An eye open by less than this share of its width shows so little of its iris that correcting it fades out."""
 SEEN_SIDEWAYS, SEEN_UP_DOWN = 1.12, 1.4
 """Lids hide the iris's edges and the network softens them, so that a tracker of irises sees less of a correction than
 is made: 0.9 of it sideways, 0.6 up and down (footage of two people, moved by 15 and 10 degrees)."""
@@ -170,6 +172,10 @@ def _iris_shift(
     size = float(np.linalg.norm(shift))
     dead = IRIS_DEAD * length
     wanted = min(size * float(np.clip((size - dead) / dead, 0, 1)), IRIS_MOST * length)
+    gap = np.linalg.norm(
+        target[list(lm.LIDS_UPPER[side][2:-2]), :2] - target[list(lm.LIDS_LOWER[side][2:-2]), :2], axis=1
+    )
+    wanted *= float(np.clip(gap.mean() / (IRIS_HIDDEN * length), 0, 1))  # closed lids are not dragged along
     shift = shift * (wanted / max(size, 1e-6))
     x, y = SEEN_SIDEWAYS * float(shift @ axis), SEEN_UP_DOWN * float(shift @ normal)
     across_axis = sideways[..., None] * x * axis + up_down[..., None] * y * normal

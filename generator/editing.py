@@ -306,7 +306,11 @@ def edited_frames(
     if only is not None:
         here = np.arange(len(own))[only]
         changed, own, times = pick(changed, here), pick(own, here), times[here]
-    plain = dataclasses.replace(changed, identity=actor.performance.identity, gaze=_trusted(changed.gaze, actor))
+    plain = dataclasses.replace(
+        changed,
+        identity=actor.performance.identity,
+        gaze=np.where(np.isclose(changed.gaze, own.gaze, atol=1e-4), own.gaze, _trusted(changed.gaze, actor)),
+    )
     canvas = dataclasses.replace(own, rotation=changed.rotation, translation=changed.translation)
     maker = maker or actor.synthesiser(refine=actor.refine(engine=engine, device=pick_device(device)))
     frames = render(
