@@ -47,9 +47,13 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"halvings": 2, "latent": 16, "width": 24, "up": "nearest"},
     {"halvings": 2, "latent": 8, "width": 24, "up": "shuffle"},
     {"halvings": 3, "latent": 32, "width": 16, "up": "transposed"},
+    {"halvings": 2, "latent": 12, "width": 24, "up": "bilinear"},
+    {"halvings": 3, "latent": 48, "width": 16, "up": "nearest"},
+    {"halvings": 2, "latent": 8, "width": 16, "up": "transposed"},
 )
-"""Decoders of the kinds generators use: nearest enlargement (most GANs), pixel shuffle, transposed convolution. Their
-latents are wide: a decoder that only blurs teaches nothing but to look for blur."""
+"""Decoders of the kinds generators use: nearest and bilinear enlargement (most GANs), pixel shuffle, transposed
+convolution, from a quarter and an eighth of the size (as latent diffusion). Their latents are wide:
+a decoder that only blurs teaches nothing but to look for blur."""
 
 
 def train_autoencoder(

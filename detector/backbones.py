@@ -115,5 +115,5 @@ def _start_from_imagenet(model: Any) -> None:
     wanted = model.state_dict()
     start = {k: found[k.removeprefix("model.")] for k in wanted}
     stem = next(k for k in start if k.endswith("conv_stem.weight"))
-    start[stem] = torch.cat([start[stem], torch.zeros_like(wanted[stem][:, 3:])], 1)
+    start[stem] = torch.cat([start[stem], torch.zeros_like(wanted[stem][:, 3:])], 1)  # 3 channels stay 3
     model.load_state_dict(start)

@@ -25,6 +25,8 @@ CELLS = FACE_PX // STRIDE
 """Cells along each side of the map that says where the picture was changed."""
 CHANGE_SCALE = 24.0
 """Grey levels of change between looks that count as one."""
+FINE_SCALE = 12.0
+"""Grey levels of difference from the surroundings that count as one."""
 GREY = (0.299, 0.587, 0.114)
 
 
@@ -37,10 +39,54 @@ class NetworkConfig:
     backbone_args: dict[str, Any] = field(default_factory=dict)
     view: str = "face"
     """What it is shown, one of ``crops.VIEWS``."""
+    traces: int = 24
+    """Channels of the first stage of the branch that reads fine detail and change; 0 leaves it away."""
     embedding: int = 64
     """Numbers kept of one frame."""
     window: int = 16
     """Frames the temporal head looks at; a scan gives it every ``view.every``-th look."""
+
+
+def _stage(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first = _stage(channels, channels)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.relu(x + self.second(self.first(x)))
+
+
+class TracedBackbone(nn.Module):
+    """A backbone up to stride 8 and, beside it, a branch for what a backbone taught on objects overlooks.
+
+    Input (B, 3, H, W) face and (B, 4, H, W) fine detail and change -> (B, 192, H / 16, W / 16). The branch and what joins
+    both are dense convolutions from scratch (Luo et al., CVPR 2021, add high frequencies likewise).
+    """
+
+    channels = 192
+
+    def __init__(self, backbone: nn.Module, channels: int, width: int):
+        super().__init__()
+        self.backbone = backbone
+        self.traces = nn.Sequential(
+            _stage(4, width, 5, 2), _Residual(width),
+            _stage(width, 2 * width, 3, 2), _Residual(2 * width),
+            _stage(2 * width, 3 * width, 3, 2), _Residual(3 * width),
+        )  # fmt: skip
+        self.join = nn.Sequential(
+            _stage(channels + 3 * width, 128), _Residual(128), _stage(128, self.channels, 3, 2), _Residual(self.channels)
+        )
+
+    def forward(self, face: Tensor, fine: Tensor) -> Tensor:
+        """See the class."""
+        return self.join(torch.cat([self.backbone(face)[0], self.traces(fine)], 1))
 
 
 class FaceNetwork(nn.Module):
@@ -56,19 +102,36 @@ class FaceNetwork(nn.Module):
 
     def __init__(self, config: NetworkConfig, *, pretrained: bool = False):
         super().__init__()
-        self.backbone = create_backbone(config.backbone, in_chans=4, pretrained=pretrained, **config.backbone_args)
-        channels = self.backbone.feature_info.channels()[0]
+        self.traced = config.traces > 0
+        backbone = create_backbone(
+            config.backbone, in_chans=3 if self.traced else 4, stride=8 if self.traced else STRIDE,
+            pretrained=pretrained, **config.backbone_args,
+        )  # fmt: skip
+        channels = backbone.feature_info.channels()[0]
+        self.backbone = TracedBackbone(backbone, channels, config.traces) if self.traced else backbone
+        channels = self.backbone.channels if self.traced else channels
         self.cells = nn.Conv2d(channels, 1, 1)
         self.embed = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * channels, config.embedding), nn.Tanh())
         self.frame = nn.Linear(config.embedding, 1)
         self.register_buffer("grey", torch.tensor(GREY).view(1, 3, 1, 1), persistent=False)
 
+    @property
+    def pretrained(self) -> nn.Module:
+        """The timm backbone alone."""
+        return self.backbone.backbone if self.traced else self.backbone
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
         now, before = x[:, :3], x[:, 3:]
         change = ((now - before) * self.grey).sum(1, keepdim=True)
-        x = torch.cat([(now - IMAGENET_MEAN) / IMAGENET_SCALE, (change / CHANGE_SCALE).clamp(-3, 3)], 1)
-        maps = self.backbone(x)[0]
+        change = (change / CHANGE_SCALE).clamp(-3, 3)
+        face = (now - IMAGENET_MEAN) / IMAGENET_SCALE
+        if self.traced:
+            blurred = nn.functional.avg_pool2d(now, 5, 1, 2, count_include_pad=False)
+            fine = ((now - blurred) / FINE_SCALE).clamp(-3, 3)
+            maps = self.backbone(face, torch.cat([fine, change], 1))
+        else:
+            maps = self.backbone(torch.cat([face, change], 1))[0]
         cells = self.cells(maps).flatten(1)
         flat = maps.flatten(2)
         attended = (flat * cells.softmax(1)[:, None]).sum(2)
@@ -188,7 +251,8 @@ def read_config(path: Path) -> NetworkConfig:
     try:
         with safe_open(path, "np") as f:
             stored = json.loads((f.metadata() or {})["config"])
-        return NetworkConfig(**{"view": "atlas", **stored})  # before there were views, the atlas was the only one
+        # before there were views the atlas was the only one, and before there was a branch for traces there was none
+        return NetworkConfig(**{"view": "atlas", "traces": 0, **stored})
     except (SafetensorError, KeyError, TypeError) as e:
         raise UsageError(f"{path} is no network of this version of facewitness ({e}); fit it again.") from e
 
