@@ -49,7 +49,6 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"halvings": 3, "latent": 32, "width": 16, "up": "transposed"},
     {"halvings": 2, "latent": 12, "width": 24, "up": "bilinear"},
     {"halvings": 3, "latent": 48, "width": 16, "up": "nearest"},
-    {"halvings": 2, "latent": 8, "width": 16, "up": "transposed"},
 )
 """Decoders of the kinds generators use: nearest and bilinear enlargement (most GANs), pixel shuffle, transposed
 convolution, from a quarter and an eighth of the size (as latent diffusion). Their latents are wide:

@@ -28,6 +28,10 @@ SHARES = (0.34, 0.22, 0.14, 0.12, 0.08, 0.06, 0.04)
 """Kinds of pseudo-fake among the examples: whole-head and lip-sync first, as in the wild."""
 
 
+REFRAMED = 0.5
+"""Share of rehearsals that are cut to a square and encoded once more."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Example:
     """One measured clip: its cues by name (NaN where the cue abstains), surface statistics and network outputs."""
@@ -40,6 +44,8 @@ class Example:
     texture: NDArray[np.float32]
     embeddings: NDArray[np.float32]
     logits: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    """(n,) numbers of the looks that the network sees, by which gaps between them are known."""
     squares: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, FACE_PX, FACE_PX, 6), np.uint8))
     """(n, 160, 160, 6) what the network is to see, where it has not seen it yet."""
     weight: float = 1.0
@@ -81,7 +87,7 @@ def example_of(measures: FaceMeasures, tape: Tape, *, name: str, person: str, la
     return Example(
         name=name, person=person, label=label, kind=kind, cues=cue_values(measures.evidence),
         texture=measures.evidence.texture, embeddings=np.zeros((0, 1), np.float32), logits=np.zeros(0, np.float32),
-        squares=tape.shown(measures.embeddings),
+        rows=measures.rows, squares=tape.shown(measures.embeddings),
     )  # fmt: skip
 
 
@@ -101,7 +107,8 @@ def save_examples(examples: Sequence[Example], path: Path) -> None:
     for k, x in enumerate(examples):
         told.append({"name": x.name, "person": x.person, "label": x.label, "kind": x.kind, "weight": x.weight,
                      "motion_only": x.motion_only, "cues": list(x.cues)})  # fmt: skip
-        arrays |= {f"cues{k}": np.array(list(x.cues.values())), f"texture{k}": x.texture, f"squares{k}": x.squares}
+        arrays |= {f"cues{k}": np.array(list(x.cues.values())), f"texture{k}": x.texture, f"squares{k}": x.squares,
+                   f"rows{k}": x.rows}  # fmt: skip
     with whole_file(path) as part, part.open("wb") as f:
         np.savez(f, told=np.array(json.dumps(told)), **arrays)  # type: ignore[arg-type]
 
@@ -115,7 +122,12 @@ def load_examples(path: Path) -> list[Example]:
             nothing = np.zeros(0, np.float32)
             out.append(
                 Example(
-                    **x, texture=z[f"texture{k}"], squares=z[f"squares{k}"], embeddings=nothing[:, None], logits=nothing
+                    **x,
+                    texture=z[f"texture{k}"],
+                    squares=z[f"squares{k}"],
+                    rows=z[f"rows{k}"],
+                    embeddings=nothing[:, None],
+                    logits=nothing,
                 )
             )
     return out
@@ -140,6 +152,7 @@ def motion_examples(evidence: Evidence, rng: au.Rng, *, name: str, person: str, 
             texture=np.full((0, 1, 1), np.nan, np.float32),
             embeddings=nothing[:, None],
             logits=nothing,
+            rows=np.zeros(0, np.int64),
             weight=1 / count if kind else 1.0,
             motion_only=True,
         )
@@ -156,12 +169,14 @@ def rehearse(
     kind = kind or str(rng.choice(KINDS, p=SHARES))
     history = au.draw_handling(rng)
     seed = int(rng.integers(2**31))
+    frame = au.draw_reframing(rng) if rng.random() < REFRAMED else None
     pictures: dict[str, list[NDArray]] = {"real": [], "fake": []}
     loaded = [load_burst(b) for b in bursts]
     for burst in loaded:
         _, (made, _, _) = fakes.make(burst.images, burst.meshes, np.random.default_rng(seed), kind)
-        pictures["real"].append(au.handle(burst.images, burst.meshes, history))
-        pictures["fake"].append(au.handle(made, burst.meshes, history))
+        for label, images in (("real", burst.images), ("fake", made)):
+            images = au.handle(images, burst.meshes, history)
+            pictures[label].append(au.reframe(images, burst.meshes, frame)[0] if frame else images)
     for label, parts in pictures.items():
         tape = Tape()
         found = measure(_frames(parts), ANALYSIS_FPS, scorer=tape, max_faces=1, thinned=True)

@@ -11,16 +11,23 @@ from numpy.typing import NDArray
 from facewitness.detector.calibration import FALSE_POSITIVE_RATE, Calibration
 from facewitness.detector.cues import list_cues
 from facewitness.detector.examples import Example
+from facewitness.detector.eyes_model import EyeMixture
 from facewitness.detector.fusion import Fusion
 from facewitness.detector.model import Limits, Model
 from facewitness.detector.surface_model import SurfaceModel, window_features
 from facewitness.detector.texture import summary
-from facewitness.detector.verdict import NETWORK_STEP, NETWORK_WINDOW, SHORTEST_WINDOW
+from facewitness.detector.verdict import SHORTEST_WINDOW, windows_of
 from facewitness.errors import UsageError
 
 FOLDS = 5
 FEWEST = 12
 """Examples of each class below which a fusion would be guesswork."""
+
+
+LEARNED = ("network", "surface", "eyes")
+"""Columns that are learned scores: more of them is never less suspicious."""
+EYE_KINDS = ("gaze_frozen", "gaze_damped", "gaze_smooth", "lids_suppressed", "eyes_apart", "eyes_copied")
+"""Kinds of made motion that are of the eyes alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +43,10 @@ class Table:
     motion_only: NDArray[np.bool_]
 
 
-def window_scores(embeddings: NDArray, logits: NDArray, scorer: Any) -> NDArray[np.float64]:
-    """Log odds of the network's windows over consecutive frames."""
-    size = min(NETWORK_WINDOW, len(logits))
-    if scorer is None or size < SHORTEST_WINDOW:
-        return np.zeros(0)
-    starts = range(0, len(logits) - size + 1, NETWORK_STEP)
-    return scorer.windows(
-        np.stack([embeddings[s : s + size] for s in starts]), np.stack([logits[s : s + size] for s in starts])
-    ).astype(float)
+def window_scores(example: Example, scorer: Any) -> NDArray[np.float64]:
+    """Log odds of the network's windows, as a scan has them."""
+    parts = windows_of(example.rows, scorer.view.every) if scorer is not None and len(example.logits) else []
+    return np.array([float(scorer.windows(example.embeddings[at][None], example.logits[at][None])[0]) for at in parts])
 
 
 @dataclass(frozen=True)
@@ -74,23 +76,61 @@ class PersonalSurface:
         return float(model.decision_function(features).mean()) if len(features) else float("nan")
 
 
+@dataclass(frozen=True)
+class PersonalEyes:
+    """A mixture of the cues of the eyes, and for every person another one that never saw that person."""
+
+    whole: EyeMixture
+    without: dict[str, EyeMixture]
+
+    @classmethod
+    def fit(cls, examples: Sequence[Example], *, folds: int = FOLDS) -> "PersonalEyes | None":
+        """Fit to made motion of the eyes, other fakes keep real ones; None where there is too little of it."""
+        from sklearn.model_selection import GroupKFold
+
+        moved = [x for x in examples if x.motion_only and x.kind in ("", *EYE_KINDS)]
+        y = np.array([int(x.label == "fake") for x in moved])
+        persons = np.array([x.person for x in moved])
+        if min((y == 0).sum(), (y == 1).sum()) < FEWEST or len(set(persons)) < folds:
+            return None
+        x, kinds = np.stack([cls._cues(e) for e in moved]), np.array([e.kind for e in moved])
+        without: dict[str, EyeMixture] = {}
+        for kept, left in GroupKFold(folds).split(x, y, persons):
+            model = EyeMixture().fit(x[kept], y[kept], kinds[kept])
+            without |= dict.fromkeys(map(str, set(persons[left])), model)
+        return cls(EyeMixture().fit(x, y, kinds), without)
+
+    @staticmethod
+    def _cues(example: Example) -> NDArray[np.float64]:
+        return np.array([example.cues.get(c.name, np.nan) for c in list_cues("eyes")], float)
+
+    def score(self, example: Example) -> float:
+        """Log odds by a mixture that does not know the example's person; NaN where no cue is measured."""
+        model = self.without.get(example.person, self.whole)
+        return float(model.decision_function(self._cues(example)[None])[0])
+
+
 def tabulate(
     examples: Sequence[Example],
     *,
     surface: PersonalSurface | None,
+    eyes: PersonalEyes | None = None,
     scorer: Any = None,
     seen_persons: Collection[str] = (),
 ) -> Table:
     """The table of the examples. For ``seen_persons``, on whom the network was fitted, its column is missing."""
-    columns = ["network"] * (scorer is not None) + ["surface"] * (surface is not None) + [c.name for c in list_cues()]
+    learned = {"network": scorer, "surface": surface, "eyes": eyes}
+    columns = [name for name, one in learned.items() if one is not None] + [c.name for c in list_cues()]
     rows = []
     for x in examples:
         values = dict(x.cues)
         if x.person not in seen_persons:
-            windows = window_scores(x.embeddings, x.logits, scorer)
+            windows = window_scores(x, scorer)
             values["network"] = float(windows.mean()) if len(windows) else np.nan
         if surface is not None:
             values["surface"] = surface.score(x)
+        if eyes is not None:
+            values["eyes"] = eyes.score(x)
         rows.append([values.get(c, np.nan) for c in columns])
     return Table(
         columns=tuple(columns),
@@ -105,35 +145,23 @@ def tabulate(
 
 def new_fusion(columns: Sequence[str]) -> Fusion:
     """An unfitted fusion that knows which columns are scores."""
-    return Fusion(rising=tuple(k for k, c in enumerate(columns) if c in ("network", "surface")))
+    spoken_for = {c.name for c in list_cues("eyes")} if "eyes" in columns else set()
+    return Fusion(
+        rising=tuple(k for k, c in enumerate(columns) if c in LEARNED),
+        silent=tuple(k for k, c in enumerate(columns) if c in spoken_for),
+    )
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Log odds of every example by a fusion fitted without its person: by all columns, and by the cues of the eyes
-    alone."""
-
-    scores: NDArray[np.float64]
-    eyes: NDArray[np.float64]
-
-
-def held_out_scores(table: Table, *, folds: int = FOLDS) -> HeldOut:
-    """Cross-validate the fusion by person. The eyes' own is fitted to made motion alone: other fakes keep real eyes."""
+def held_out_scores(table: Table, *, folds: int = FOLDS) -> NDArray[np.float64]:
+    """Log odds of every example by a fusion fitted without its person."""
     from sklearn.model_selection import GroupKFold
 
+    scores = np.zeros(len(table.labels))
     groups = min(folds, len(set(table.persons)))
-    scores, eyes = np.zeros(len(table.labels)), np.zeros(len(table.labels))
-    looks = np.isin(table.columns, [c.name for c in list_cues("eyes")])
     for fit, judge in GroupKFold(groups).split(table.values, table.labels, table.persons):
         fusion = new_fusion(table.columns).fit(table.values[fit], table.labels[fit], table.weights[fit])
         scores[judge] = fusion.decision_function(table.values[judge])
-        alone = new_fusion([c for c, used in zip(table.columns, looks, strict=True) if used])
-        moved = fit[table.motion_only[fit]]
-        if len(set(table.labels[moved])) < 2:
-            moved = fit
-        alone.fit(table.values[moved][:, looks], table.labels[moved], table.weights[moved])
-        eyes[judge] = alone.decision_function(table.values[judge][:, looks])
-    return HeldOut(scores, eyes)
+    return scores
 
 
 def fuse(
@@ -151,19 +179,21 @@ def fuse(
 
     Raises UsageError where there are too few examples or persons.
     """
-    table = tabulate(examples, surface=surface, scorer=scorer, seen_persons=seen_persons)
+    eyes = PersonalEyes.fit(examples)
+    table = tabulate(examples, surface=surface, eyes=eyes, scorer=scorer, seen_persons=seen_persons)
     if min((table.labels == 0).sum(), (table.labels == 1).sum()) < FEWEST or len(set(table.persons)) < 3:
         raise UsageError(f"a fusion needs at least {FEWEST} real and {FEWEST} fake clips of 3 persons; add footage.")
     held = held_out_scores(table)
     # thresholds come from clips as a scan sees them: with the network's word, on persons it was not taught
     whole = ~table.motion_only & ~(np.isin(table.persons, list(seen_persons)) & (scorer is not None))
-    calibration = Calibration(false_positive_rate=false_positive_rate).fit(held.scores[whole], table.labels[whole])
+    calibration = Calibration(false_positive_rate=false_positive_rate).fit(held[whole], table.labels[whole])
     return Model(
         id=model_id,
         columns=table.columns,
         fusion=new_fusion(table.columns).fit(table.values, table.labels, table.weights),
         calibration=calibration,
         surface=surface.whole if surface is not None else None,
+        eyes=eyes.whole if eyes is not None else None,
         network=network,
         limits=Limits(),
         usual=usual_surface([x for x in examples if x.label == "real" and not x.motion_only]),
@@ -171,7 +201,7 @@ def fuse(
     )
 
 
-def results(table: Table, held: HeldOut, whole: NDArray[np.bool_]) -> dict[str, Any]:
+def results(table: Table, held: NDArray[np.float64], whole: NDArray[np.bool_]) -> dict[str, Any]:
     """What the fusion reaches on persons it was not fitted on, overall, by kind of fake and by column alone.
 
     ``whole`` are the examples with pictures that no learned score was taught on.
@@ -184,8 +214,8 @@ def results(table: Table, held: HeldOut, whole: NDArray[np.bool_]) -> dict[str, 
         kinds = sorted({str(k) for k in table.kinds[~real & part]})
         return {k: auc(table.labels[m], scores[m]) for k in kinds if (m := part & (real | (table.kinds == k))).any()}
 
-    looks = np.isin(table.columns, [c.name for c in list_cues("eyes")])
-    judged = motion & np.isfinite(table.values[:, looks]).any(1)
+    of_eyes = table.values[:, table.columns.index("eyes")] if "eyes" in table.columns else np.full(len(real), np.nan)
+    judged = motion & np.isfinite(of_eyes)
     alone = {}
     for k, name in enumerate(table.columns):
         ok = np.isfinite(table.values[:, k]) & whole
@@ -198,10 +228,10 @@ def results(table: Table, held: HeldOut, whole: NDArray[np.bool_]) -> dict[str, 
             "motion": int((~real & motion).sum()),
             "persons": len(set(table.persons[whole])),
         },
-        "auc_held_out": auc(table.labels[whole], held.scores[whole]),
-        "auc_by_kind": by_kind(held.scores, whole),
-        "auc_of_motion_by_kind": by_kind(held.scores, motion),
-        "auc_of_motion_by_eyes_alone": by_kind(held.eyes, judged),
+        "auc_held_out": auc(table.labels[whole], held[whole]),
+        "auc_by_kind": by_kind(held, whole),
+        "auc_of_motion_by_kind": by_kind(held, motion),
+        "auc_of_motion_by_eyes_alone": by_kind(of_eyes, judged),
         "eyes_judged": float(judged.sum() / max(motion.sum(), 1)),
         "auc_of_one_column": alone,
     }

@@ -24,7 +24,8 @@ class LikelihoodRatios(TransformerMixin, BaseEstimator):
     """(N, F) values, NaN where a cue abstains -> (N, F) log likelihood ratios fake over real, 0 where it abstains.
 
     Each column is cut at quantiles of the reals, their tails apart. The counts in the bins, with ``prior`` clips added
-    and smoothed over neighbours, give the ratio, with straight lines between the bins' middles.
+    and smoothed over neighbours, give the ratio, with straight lines between the bins' middles. A column in ``monotone``
+    is a learned score: its ratio rises all along, as in a logistic regression, and bends to the largest ratio.
     """
 
     def __init__(self, *, bins: int = 8, prior: float = 3.0, monotone: tuple[int, ...] = ()):
@@ -60,6 +61,8 @@ class LikelihoodRatios(TransformerMixin, BaseEstimator):
         v, c, w = values[ok], label[ok], weight[ok]
         if len(v) < 4 * self.bins or len(set(c)) < 2:
             return np.array([0.0]), np.array([0.0])
+        if rising:
+            return _rising(v, c, w)
         # cut where the reals are: what hardly any of them does has a bin of its own, however few fakes do it
         spaced = np.linspace(0, 1, self.bins - 1)[1:-1]
         inner = np.unique(np.quantile(v[c == 0], [TAIL, *spaced, 1 - TAIL]))
@@ -73,10 +76,6 @@ class LikelihoodRatios(TransformerMixin, BaseEstimator):
         # the prior pulls both classes to their common share, so that few clips say little
         density = (smooth + self.prior * total) / (smooth.sum(1, keepdims=True) + self.prior)
         ratios = np.clip(np.log(density[1] / density[0]), -np.log(MAX_RATIO), np.log(MAX_RATIO))
-        if rising:
-            from sklearn.isotonic import IsotonicRegression
-
-            ratios = IsotonicRegression().fit_transform(np.arange(len(ratios)), ratios, sample_weight=smooth.sum(0))
         middles = np.array([np.median(v[at == k]) if (at == k).any() else np.nan for k in range(len(ratios))])
         filled = np.isfinite(middles)
         middles, ratios = middles[filled], ratios[filled]
@@ -108,13 +107,28 @@ class LikelihoodRatios(TransformerMixin, BaseEstimator):
         return out
 
 
+def _rising(v: NDArray, label: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+    """Knots and log ratios of a learned score, without plateaus: two clips with different scores stay apart."""
+    from sklearn.linear_model import LogisticRegression
+
+    middle, spread = float(np.median(v)), max(float(np.std(v)), 1e-6)
+    balanced = weight / np.where(label == 1, weight[label == 1].sum(), weight[label == 0].sum()) * len(v)
+    z = ((v - middle) / spread)[:, None]
+    model = LogisticRegression(C=1.0).fit(z, label, sample_weight=balanced)
+    slope, start = max(float(model.coef_[0, 0]), 0.0), float(model.intercept_[0])
+    steps = np.linspace(-6, 6, 49)
+    most = np.log(MAX_RATIO)
+    return middle + spread * steps, most * np.tanh((slope * steps + start) / most)
+
+
 class Fusion(ClassifierMixin, BaseEstimator):
     """Logistic regression over log likelihood ratios, weights at least 0 and pulled to a prior; missing values weigh
     nothing.
 
     ``rising`` numbers the columns that are learned scores: their ratio may only rise, and their weight is pulled to
     ``score_pull``;
-    that of the cues, which are many and overlap, to ``cue_pull``. ``strength`` is how hard.
+    that of the cues, which are many and overlap, to ``cue_pull``. ``strength`` is how hard. Columns in ``silent`` weigh
+    nothing, because a learned score speaks for them; their ratios are known all the same.
     """
 
     def __init__(
@@ -126,6 +140,7 @@ class Fusion(ClassifierMixin, BaseEstimator):
         score_pull: float = 0.8,
         cue_pull: float = 0.05,
         rising: tuple[int, ...] = (),
+        silent: tuple[int, ...] = (),
     ):
         self.bins = bins
         self.prior = prior
@@ -133,6 +148,7 @@ class Fusion(ClassifierMixin, BaseEstimator):
         self.score_pull = score_pull
         self.cue_pull = cue_pull
         self.rising = rising
+        self.silent = silent
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to values (N, F), NaN where missing, and labels (N,), 1 for fake."""
@@ -147,6 +163,7 @@ class Fusion(ClassifierMixin, BaseEstimator):
         sign = 2.0 * label - 1
         prior = np.full(z.shape[1], self.cue_pull)
         prior[list(self.rising)] = self.score_pull
+        prior[list(self.silent)] = 0.0
 
         def loss(w: NDArray) -> tuple[float, NDArray]:
             margin = sign * (z @ w[1:] + w[0])
@@ -156,7 +173,7 @@ class Fusion(ClassifierMixin, BaseEstimator):
             return float(value), np.concatenate([[grad.sum()], z.T @ grad + self.strength * pull])
 
         start = np.concatenate([[0.0], prior])
-        bounds = [(None, None)] + [(0.0, None)] * z.shape[1]
+        bounds = [(None, None)] + [(0.0, 0.0 if k in self.silent else None) for k in range(z.shape[1])]
         found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
         self.intercept_, self.coef_ = float(found.x[0]), found.x[1:]
         self.classes_ = np.array([0, 1])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from facewitness.detector.calibration import Calibration
+from facewitness.detector.eyes_model import EyeMixture
 from facewitness.detector.fusion import Fusion
 from facewitness.detector.surface_model import SurfaceModel
 from facewitness.errors import UsageError
@@ -43,12 +44,14 @@ class Model:
 
     id: str
     columns: tuple[str, ...]
-    """What the fusion takes, in order: ``network``, ``surface``, then cues by name."""
+    """What the fusion takes, in order: ``network``, ``surface``, ``eyes``, then cues by name."""
     fusion: Fusion
     calibration: Calibration
     surface: SurfaceModel | None
     network: Path | None
     """The network's weights; None where it is not trained, and the network's cue then abstains."""
+    eyes: EyeMixture | None = None
+    """What the cues of the eyes say together; None in models fitted before there was one."""
     limits: Limits = field(default_factory=Limits)
     usual: dict[str, list[float]] = field(default_factory=dict)
     """``centre`` and ``spread`` of the surface statistics of real clips, for telling what is unlike any footage."""
@@ -87,6 +90,7 @@ def save_model(model: Model, folder: Path) -> None:
         "columns": list(model.columns),
         "fusion": model.fusion.to_dict(),
         "calibration": model.calibration.to_dict(),
+        "eyes": model.eyes.to_dict() if model.eyes is not None else None,
         "limits": asdict(model.limits),
         "usual": model.usual,
         "notes": model.notes,
@@ -129,6 +133,7 @@ def load_model(path: Path | None = None) -> Model:
             fusion=Fusion.from_dict(stored["fusion"]),
             calibration=Calibration.from_dict(stored["calibration"]),
             surface=surface,
+            eyes=EyeMixture.from_dict(stored["eyes"]) if stored.get("eyes") else None,
             network=folder / NETWORK if NETWORK in stored["files"] else None,
             limits=Limits(**stored["limits"]),
             usual=stored["usual"],

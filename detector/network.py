@@ -43,6 +43,8 @@ class NetworkConfig:
     """Channels of the first stage of the branch that reads fine detail and change; 0 leaves it away."""
     embedding: int = 64
     """Numbers kept of one frame."""
+    head: str = "steady"
+    """``steady``, or ``mixed``, that of networks fitted before it."""
     window: int = 16
     """Frames the temporal head looks at; a scan gives it every ``view.every``-th look."""
 
@@ -66,8 +68,8 @@ class _Residual(nn.Module):
 class TracedBackbone(nn.Module):
     """A backbone up to stride 8 and, beside it, a branch for what a backbone taught on objects overlooks.
 
-    Input (B, 3, H, W) face and (B, 4, H, W) fine detail and change -> (B, 192, H / 16, W / 16). The branch and what joins
-    both are dense convolutions from scratch (Luo et al., CVPR 2021, add high frequencies likewise).
+    Input (B, 3, H, W) face and (B, 4, H, W) fine detail and change -> (B, 192, H / 16, W / 16). The branch and what
+    joins both are dense convolutions from scratch (Luo et al., CVPR 2021, add high frequencies likewise).
     """
 
     channels = 192
@@ -81,8 +83,9 @@ class TracedBackbone(nn.Module):
             _stage(2 * width, 3 * width, 3, 2), _Residual(3 * width),
         )  # fmt: skip
         self.join = nn.Sequential(
-            _stage(channels + 3 * width, 128), _Residual(128), _stage(128, self.channels, 3, 2), _Residual(self.channels)
-        )
+            _stage(channels + 3 * width, 128), _Residual(128),
+            _stage(128, self.channels, 3, 2), _Residual(self.channels),
+        )  # fmt: skip
 
     def forward(self, face: Tensor, fine: Tensor) -> Tensor:
         """See the class."""
@@ -127,7 +130,8 @@ class FaceNetwork(nn.Module):
         change = (change / CHANGE_SCALE).clamp(-3, 3)
         face = (now - IMAGENET_MEAN) / IMAGENET_SCALE
         if self.traced:
-            blurred = nn.functional.avg_pool2d(now, 5, 1, 2, count_include_pad=False)
+            blurred = nn.functional.avg_pool2d(now, (5, 1), 1, (2, 0), count_include_pad=False)
+            blurred = nn.functional.avg_pool2d(blurred, (1, 5), 1, (0, 2), count_include_pad=False)
             fine = ((now - blurred) / FINE_SCALE).clamp(-3, 3)
             maps = self.backbone(face, torch.cat([fine, change], 1))
         else:
@@ -174,8 +178,34 @@ class AtlasNetwork(nn.Module):
         return embedding, self.frame(embedding)[:, 0], self.cells(maps).flatten(1)
 
 
+class SteadyHead(nn.Module):
+    """Embeddings (B, T, E) and frame logits (B, T) of a window -> its logit (B,). Works for any T of at least 4.
+
+    The mean of the frames' logits, and a little for how they and the embeddings wander: a larger head learns the few
+    persons it is shown.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wander = nn.Linear(4, 1)
+        nn.init.zeros_(self.wander.weight)
+        nn.init.zeros_(self.wander.bias)
+
+    def forward(self, embeddings: Tensor, logits: Tensor) -> Tensor:
+        """See the class."""
+        mean = logits.mean(1)
+        apart = embeddings - embeddings.mean(1, keepdim=True)
+        told = [
+            (logits - mean[:, None]).abs().mean(1),
+            (logits[:, 1:] - logits[:, :-1]).abs().mean(1),
+            apart.abs().mean((1, 2)),
+            (embeddings[:, 1:] - embeddings[:, :-1]).abs().mean((1, 2)),
+        ]
+        return mean + self.wander(torch.stack(told, 1))[:, 0]
+
+
 class TemporalHead(nn.Module):
-    """Embeddings (B, T, E) and frame logits (B, T) of a window -> its logit (B,). Works for any T of at least 4."""
+    """The first networks' head, kept for their weights; in and out as ``SteadyHead``."""
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
@@ -208,7 +238,7 @@ class Detector(nn.Module):
             if self.config.view == "atlas"
             else FaceNetwork(self.config, pretrained=pretrained)
         )
-        self.head = TemporalHead(self.config)
+        self.head = SteadyHead() if self.config.head == "steady" else TemporalHead(self.config)
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, 6, H, W) -> window logits (B,), frame logits (B, T), cell logits (B, T, cells)."""
@@ -251,8 +281,8 @@ def read_config(path: Path) -> NetworkConfig:
     try:
         with safe_open(path, "np") as f:
             stored = json.loads((f.metadata() or {})["config"])
-        # before there were views the atlas was the only one, and before there was a branch for traces there was none
-        return NetworkConfig(**{"view": "atlas", "traces": 0, **stored})
+        # what networks were before they had a choice
+        return NetworkConfig(**{"view": "atlas", "traces": 0, "head": "mixed", **stored})
     except (SafetensorError, KeyError, TypeError) as e:
         raise UsageError(f"{path} is no network of this version of facewitness ({e}); fit it again.") from e
 

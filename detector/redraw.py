@@ -1,7 +1,7 @@
 """What is done to a stored pair every time it is drawn, so that a thousand pairs act as many.
 
-The real half and the made one go through the same change, as they went through the same codec. Blends are made anew from
-the real half: their seams cost nothing, and never come twice.
+The real half and the made one go through the same change, as they went through the same codec. Blends are made anew
+from the real half: their seams cost nothing, and never come twice.
 """
 
 from functools import cache
@@ -99,4 +99,5 @@ def _noisy(squares: au.Images, size: float, rng: au.Rng) -> au.Images:
 
 def _jpeg(squares: au.Images, quality: int) -> au.Images:
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    return np.stack([cv2.imdecode(cv2.imencode(".jpg", i, settings)[1], cv2.IMREAD_COLOR) for i in squares])
+    coded = [cv2.imencode(".jpg", i, settings)[1] for i in squares]
+    return np.stack([np.asarray(cv2.imdecode(c, cv2.IMREAD_COLOR), np.uint8) for c in coded])

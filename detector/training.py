@@ -51,14 +51,14 @@ class TrainingConfig:
     """Steps of the backbone."""
     frozen_stride: int = 8
     """Layers up to this stride keep their ImageNet weights (0: all are trained); without such weights none are kept."""
-    head_steps: int = 1500
+    head_steps: int = 400
     batch_pairs: int = 12
     frames: int = 1
     """Frames taken of each window in a step."""
     learning_rate: float = 6e-4
     weight_decay: float = 0.05
     half: bool = True
-    """Compute in bfloat16 where it is safe: on processors with AMX and on accelerators it is more than twice as fast."""
+    """Compute in bfloat16 where it is safe: processors with AMX and accelerators are more than twice as fast then."""
     ema: float = 0.998
     """Weights are averaged over the last steps with this decay."""
     seed: int = 0
@@ -371,7 +371,7 @@ def train_head(
     if not all(starts.values()):
         raise UsageError("the clips are too short to teach the network about time; it needs some of three seconds.")
     torch.manual_seed(config.seed)
-    optimiser = torch.optim.AdamW(model.head.parameters(), lr=1e-3, weight_decay=0.05)
+    optimiser = torch.optim.AdamW(model.head.parameters(), lr=2e-2, weight_decay=0.05)
     bce = nn.BCEWithLogitsLoss()
     model.head.train()
     losses = []
@@ -389,8 +389,8 @@ def train_head(
         loss.backward()
         optimiser.step()
         losses.append(float(loss))
-        if (step + 1) % 300 == 0:
-            say(f"head step {step + 1} loss {np.mean(losses[-300:]):.4f}")
+        if (step + 1) % 100 == 0:
+            say(f"head step {step + 1} loss {np.mean(losses[-100:]):.4f}")
     return model.eval()
 
 

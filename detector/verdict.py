@@ -1,6 +1,6 @@
 """From the measures of one face to its report: values, likelihood ratios, score over time, reasons, abstentions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,22 +45,30 @@ class Windows:
         return float(self.scores.mean()) if len(self.scores) else float("nan")
 
 
+def windows_of(rows: NDArray[np.int64], every: int) -> list[NDArray[np.int64]]:
+    """Indices into scored looks for each window of the temporal head.
+
+    ``rows`` (n,) are the looks' numbers in the track; a window of 16 (fewer where there are fewer, at least 4) holds
+    looks that follow each other by no more than ``every``, so that none reaches over a gap.
+    """
+    out = []
+    for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) > every) + 1):
+        size = min(NETWORK_WINDOW, len(part))
+        if size >= SHORTEST_WINDOW:
+            out += [part[s : s + size] for s in range(0, len(part) - size + 1, NETWORK_STEP)]
+    return out
+
+
 def network_windows(measures: FaceMeasures, scorer: Any) -> Windows:
     """The temporal head over windows of 16 scored looks (shorter ones where the clip is short)."""
     t, rows = measures.evidence.t, measures.rows
-    scores, starts, ends = [], [], []
-    if len(rows) and scorer is not None:
-        breaks = np.flatnonzero(np.diff(rows) > scorer.view.every) + 1
-        for part in np.split(np.arange(len(rows)), breaks):
-            size = min(NETWORK_WINDOW, len(part))
-            if size < SHORTEST_WINDOW:
-                continue
-            for s in range(0, len(part) - size + 1, NETWORK_STEP):
-                at = part[s : s + size]
-                scores.append(float(scorer.windows(measures.embeddings[at][None], measures.logits[at][None])[0]))
-                starts.append(t[rows[at[0]]])
-                ends.append(t[rows[at[-1]]])
-    return Windows(scores=np.array(scores), start_s=np.array(starts), end_s=np.array(ends))
+    parts = windows_of(rows, scorer.view.every) if scorer is not None else []
+    scores = [float(scorer.windows(measures.embeddings[at][None], measures.logits[at][None])[0]) for at in parts]
+    return Windows(
+        scores=np.array(scores),
+        start_s=np.array([t[rows[at[0]]] for at in parts]),
+        end_s=np.array([t[rows[at[-1]]] for at in parts]),
+    )
 
 
 def surface_windows(evidence: Evidence, model: Model) -> Windows:
@@ -74,6 +82,10 @@ def surface_windows(evidence: Evidence, model: Model) -> Windows:
     )
 
 
+EYES_SAY = "The eyes move as made eyes do"
+"""Said of the score of all cues of the eyes; the cue that tells most of it is named after it."""
+
+
 def report_face(measures: FaceMeasures, model: Model, *, number: int) -> tuple[FaceReport, list[Reason]]:
     """The report of one face and the reasons for its verdict, strongest first."""
     e = measures.evidence
@@ -81,6 +93,8 @@ def report_face(measures: FaceMeasures, model: Model, *, number: int) -> tuple[F
     values: dict[str, float] = {name: w.value for name, w in learned.items()}
     found = {c.name: run_cue(c, e) for c in list_cues()}
     values |= {n: float(f.value) if isinstance(f, Measured) else float("nan") for n, f in found.items()}
+    if model.eyes is not None:
+        values["eyes"] = float(model.eyes.decision_function([[values[c.name] for c in list_cues("eyes")]])[0])
     x = np.array([[values.get(c, np.nan) for c in model.columns]])
     ratios, weights = model.fusion.ratios_.transform(x)[0], model.fusion.coef_
     p = float(model.calibration.probability(model.fusion.decision_function(x)[0])) if np.isfinite(x).any() else None
@@ -103,6 +117,9 @@ def report_face(measures: FaceMeasures, model: Model, *, number: int) -> tuple[F
             or np.exp(ratios[k]) < TELLING
         ):
             break
+        if name == "eyes":
+            reasons.append(_eyes_reason(values, ratios, at, model, e))
+            continue
         reasons.append(_reason(name, values[name], float(model.fusion.ratios_.medians_[k]), learned, e))
     report = FaceReport(
         track=number,
@@ -153,8 +170,13 @@ def strangeness(texture: NDArray[np.float32], model: Model) -> float:
 
 
 def _cue_result(name, value, found, e, model, learned, log_ratio) -> CueResult:
-    unit = LEARNED[name][1] if name in LEARNED else get_cue(name).unit
     ratio = float(np.exp(log_ratio)) if log_ratio is not None else None
+    if name == "eyes":
+        if np.isfinite(value):
+            return CueResult(value=value, unit="log odds", likelihood_ratio=ratio, used=ratio is not None)
+        why = "no cue of the eyes could be measured"
+        return CueResult(value=None, unit="log odds", likelihood_ratio=None, used=False, why_not=why)
+    unit = LEARNED[name][1] if name in LEARNED else get_cue(name).unit
     if name in learned:
         windows = learned[name]
         if np.isfinite(value):
@@ -206,6 +228,13 @@ def _timeline(learned, x, at, model) -> tuple[dict[str, list[float]], tuple[Segm
         best = max(at, key=lambda c: model.fusion.contributions(rows[k : k + 1])[0, at[c]])
         segments.append(Segment(start_s=start, end_s=end, score=value, cue=best))
     return {"t_s": np.round(middles, 3).tolist(), "score": np.round(score, 4).tolist()}, tuple(segments)
+
+
+def _eyes_reason(values, ratios, at, model: Model, e: Evidence) -> Reason:
+    """What the eyes say together, and the cue among them that is least like real eyes."""
+    told = max((c.name for c in list_cues("eyes")), key=lambda c: ratios[at[c]] if c in at else -np.inf)
+    one = _reason(told, values[told], float(model.fusion.ratios_.medians_[at[told]]), {}, e)
+    return replace(one, cue="eyes", text=f"{EYES_SAY}: {one.text[0].lower()}{one.text[1:]}")
 
 
 def _reason(name: str, value: float, usual: float, learned, e: Evidence) -> Reason:

@@ -49,7 +49,22 @@ def test_a_score_never_counts_against_being_higher(data):
     fusion = Fusion(rising=(0,)).fit(*data)
     grid = np.full((50, 4), np.nan)
     grid[:, 0] = np.linspace(-5, 6, 50)
-    assert (np.diff(fusion.decision_function(grid)) >= -1e-12).all()
+    assert (np.diff(fusion.decision_function(grid)) > 0).all()  # and no two scores fall together
+
+
+def test_a_silent_column_weighs_nothing_and_still_knows_its_ratio(data):
+    fusion = Fusion(silent=(1,)).fit(*data)
+    assert fusion.coef_[1] == 0
+    assert fusion.ratios_.transform(np.full((1, 4), 4.0))[0, 1] > 0.5
+
+
+def test_no_window_of_the_network_reaches_over_a_gap():
+    from facewitness.detector.verdict import windows_of
+
+    rows = np.r_[np.arange(0, 20, 2), np.arange(60, 100, 2)]  # ten looks, a gap, twenty looks
+    found = windows_of(rows, every=2)
+    assert [len(w) for w in found] == [10, 16]
+    assert all((np.diff(rows[w]) == 2).all() for w in found)
 
 
 def test_what_is_stored_as_json_scores_the_same(data):

@@ -135,3 +135,46 @@ def test_distortions_grow_with_their_level(sample, kind):
 def test_an_unknown_distortion_is_refused():
     with pytest.raises(UsageError, match="no distortion"):
         list(distort([], "rain", 1))
+
+
+def test_a_reframed_clip_has_the_protocol_s_size_and_its_face_where_it_says(burst):
+    images, meshes = burst.images[:4], burst.meshes[:4]
+    out, scale, offset = au.reframe(images, meshes, au.Reframing(margin=1.6, size=512, crf=23))
+    assert out.shape == (4, 512, 512, 3)
+    before, after = face_square(images[0], meshes[0]), face_square(out[0], meshes[0, :, :2] * scale + offset)
+    inner = slice(40, 120)  # the cut leaves less around the face than the square shows
+    assert np.abs(before[inner, inner].astype(int) - after[inner, inner]).mean() < 8
+
+
+def test_a_pair_drawn_again_is_changed_alike_in_both_halves(burst):
+    from facewitness.detector.redraw import changed_alike
+
+    square = face_square(burst.images[0], burst.meshes[0])
+    share = np.zeros((10, 10), np.float32)
+    for seed in range(8):
+        both, _ = changed_alike(np.stack([square] * 4), share, np.random.default_rng(seed))
+        assert np.array_equal(both[:2], both[2:])  # the same picture in both halves stays the same picture
+        assert not np.array_equal(both[0], square)
+
+
+def test_the_map_of_change_moves_with_the_picture():
+    from facewitness.detector.redraw import changed_alike
+
+    square = np.full((160, 160, 3), 60, np.uint8)
+    square[32:64, 96:144] = 220
+    share = (square[::16, ::16, 0] > 100).astype(np.float32)
+    for seed in range(8):
+        both, moved = changed_alike(np.stack([square] * 4), share, np.random.default_rng(seed))
+        bright = both[0].mean(-1).reshape(10, 16, 10, 16).mean((1, 3))
+        assert np.corrcoef(bright.ravel(), moved.ravel())[0, 1] > 0.9
+
+
+def test_blends_made_anew_stay_within_their_mask(burst):
+    from facewitness.detector.redraw import blended_anew
+
+    real = np.stack([face_square(i, m) for i, m in zip(burst.images[:2], burst.meshes[:2], strict=True)])
+    for seed in range(6):
+        made, masks = blended_anew(real, np.random.default_rng(seed))
+        change = np.abs(made.astype(int) - real).mean(-1)
+        assert change[masks > 0.5 * masks.max()].mean() > 0.3
+        assert masks.shape == real.shape[:3] and 0 < masks.max() <= 1
