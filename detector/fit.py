@@ -87,7 +87,8 @@ def fit(dataset: Path, out: Path, config: FitConfig, *, say: Callable[[str], Non
     taught = [p for p, person in bursts.items() if person not in held]
     decoders = fit_autoencoders(taught, work, config, say=say)
     training = config.training
-    make_shards(taught, decoders, work / "pairs", training.shards, config)
+    made = made_beside(reals, [c for c in fakes if c.person not in held], work / "bursts", say=say)
+    make_shards(taught, decoders, work / "pairs", training.shards, config, made=made)
     pool = Pool(work / "pairs", limit=training.shards)
     pool.refresh()
     examples = list(_examples(bursts, fakes, decoders, held, work, config, say=say))
@@ -157,6 +158,22 @@ def cut_bursts(reals: Sequence[Clip], folder: Path, *, say: Callable[[str], None
     return out
 
 
+def made_beside(
+    reals: Sequence[Clip], fakes: Sequence[Clip], folder: Path, *, say: Callable[[str], None]
+) -> dict[Path, Path]:
+    """Bursts of made clips, and the burst of the real clip of the same moment beside each (``Clip.pair`` tells)."""
+    real = {c.pair: c for c in reals if c.pair}
+    paired = [c for c in fakes if c.pair in real]
+    if not paired:
+        return {}
+    cut_bursts([*paired, *(real[c.pair] for c in paired)], folder, say=say)
+
+    def bursts(clip: Clip) -> list[Path]:
+        return [folder / n for n in json.loads((folder / f"{_safe(clip.name)}.json").read_text())]
+
+    return {m: r for c in paired for m, r in zip(bursts(c), bursts(real[c.pair]), strict=False)}
+
+
 def _safe(name: str) -> str:
     stem = "".join(c if c.isalnum() or c in "-." else "-" for c in name)
     return f"{stem[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
@@ -196,10 +213,13 @@ def _patches(bursts: Sequence[Path], seed: int, *, size: int = 64, each: int = 1
     return np.stack(out)
 
 
-def make_shards(bursts: Sequence[Path], decoders: Sequence[Path], folder: Path, count: int, config: FitConfig) -> None:
+def make_shards(
+    bursts: Sequence[Path], decoders: Sequence[Path], folder: Path, count: int, config: FitConfig, *,
+    made: dict[Path, Path] | None = None,
+) -> None:  # fmt: skip
     """``count`` shards of pairs on disk; those that are there are kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(tuple(bursts), tuple(decoders), config.training.seed, n, folder) for n in range(count)]
+    jobs = [(tuple(bursts), tuple(decoders), config.training.seed, n, folder, made or {}) for n in range(count)]
     _side_by_side(_shard, jobs, config.workers, "making pairs")
 
 
@@ -221,12 +241,12 @@ def _side_by_side(work: Callable[[Any], None], jobs: Sequence[Any], workers: int
 _maker: tuple[tuple, PairMaker] | None = None
 
 
-def _shard(job: tuple[tuple[Path, ...], tuple[Path, ...], int, int, Path]) -> None:
+def _shard(job: tuple[tuple[Path, ...], tuple[Path, ...], int, int, Path, dict[Path, Path]]) -> None:
     global _maker
-    bursts, decoders, seed, number, folder = job
+    bursts, decoders, seed, number, folder, made = job
     key = (len(bursts), decoders, seed, bursts[0] if bursts else None)
     if _maker is None or _maker[0] != key:
-        _maker = key, PairMaker(bursts, _load(decoders), seed=seed)
+        _maker = key, PairMaker(bursts, _load(decoders), seed=seed, made=made)
     write_shard(_maker[1], number, folder)
 
 

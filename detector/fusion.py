@@ -24,8 +24,8 @@ class LikelihoodRatios(TransformerMixin, BaseEstimator):
     """(N, F) values, NaN where a cue abstains -> (N, F) log likelihood ratios fake over real, 0 where it abstains.
 
     Each column is cut at quantiles of the reals, their tails apart. The counts in the bins, with ``prior`` clips added
-    and smoothed over neighbours, give the ratio, with straight lines between the bins' middles. A column in ``monotone``
-    is a learned score: its ratio rises all along, as in a logistic regression, and bends to the largest ratio.
+    and smoothed over neighbours, give the ratio, with straight lines between the bins' middles. A column in
+    ``monotone`` is a learned score: its ratio rises all along, as in a logistic regression, and bends to the largest.
     """
 
     def __init__(self, *, bins: int = 8, prior: float = 3.0, monotone: tuple[int, ...] = ()):

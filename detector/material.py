@@ -37,6 +37,8 @@ class Clip:
     method: str = ""
     split: str = ""
     name: str = ""
+    pair: str = ""
+    """What a made clip and the real one of the same moment share, where the folder says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,7 @@ def read_clips(folder: Path) -> list[Clip]:
                 method=str(r.get("method") or ""),
                 split=str(r.get("split") or ""),
                 name=str(r["clip_id"]),
+                pair=str(r.get("pair_id") or ""),
             )
             for r in rows
         ]

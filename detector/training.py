@@ -8,7 +8,7 @@ stopped goes on where it was: shards of pairs that are there are kept, training 
 import contextlib
 import copy
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from facewitness.detector.autoencoder import Autoencoder
 from facewitness.detector.backbones import freeze_start
 from facewitness.detector.crops import FACE_PX, atlas, face_size, face_square
 from facewitness.detector.examples import Example
-from facewitness.detector.material import load_burst
+from facewitness.detector.material import Burst, load_burst
 from facewitness.detector.network import CELLS, Detector, NetworkConfig
 from facewitness.detector.pseudo import PseudoFakes
 from facewitness.detector.redraw import blended_anew, changed_alike
@@ -35,6 +35,8 @@ WINDOW = 9
 SHARD_PAIRS = 16
 REFRAMED = 0.5
 """Share of pairs that are cut to a square and encoded once more."""
+MADE_SHARE = 0.25
+"""Share of pairs with a clip by a generator, where there are any; the others are made here."""
 STILLS_SHARE = 0.15
 """Share of pairs made of photographs; they teach frames, not time."""
 
@@ -79,9 +81,19 @@ class Pair:
 
 
 class PairMaker:
-    """Draws pairs from bursts on disk."""
+    """Draws pairs from bursts on disk.
 
-    def __init__(self, bursts: Sequence[Path], autoencoders: Sequence[Autoencoder], *, seed: int = 0):
+    ``made`` names bursts of clips by a generator, and beside each the burst of the real clip of the same moment.
+    """
+
+    def __init__(
+        self,
+        bursts: Sequence[Path],
+        autoencoders: Sequence[Autoencoder],
+        *,
+        seed: int = 0,
+        made: Mapping[Path, Path] | None = None,
+    ):
         names = sorted(bursts)
         self._stills = [p for p in names if _is_still(p)]
         self._videos = [p for p in names if not _is_still(p)]
@@ -91,16 +103,19 @@ class PairMaker:
         self._weights = weights / weights.sum()
         self._fakes = PseudoFakes(autoencoders)
         self._seed = seed
+        self._made = sorted((made or {}).items())
 
     def make(self, number: int) -> Pair:
         """The pair with this number, always the same."""
         rng = np.random.default_rng((self._seed, number))
         if self._stills and rng.random() < STILLS_SHARE:
             return self._of_stills(rng)
+        if self._made and rng.random() < MADE_SHARE:
+            return self._of_made(rng)
         path = self._videos[int(rng.choice(len(self._videos), p=self._weights))]
         burst = load_burst(path)
         start = int(rng.integers(max(len(burst) - WINDOW, 0) + 1))
-        images, meshes = _resized(burst.images[start : start + WINDOW], burst.meshes[start : start + WINDOW], rng)
+        images, meshes = _shrunk(*_window(burst, start), draw_face_size(rng))
         kind, real, fake, at, cells = self._pair(images, meshes, rng)
         surface = np.stack([_surface(real, at[0]), _surface(fake, at[1])])
         return Pair(np.stack([_squares(real, at[0]), _squares(fake, at[1])]), cells, surface, kind, burst.person)
@@ -109,11 +124,35 @@ class PairMaker:
         squares, shares = [], []
         for i in rng.choice(len(self._stills), WINDOW - 1, replace=True):
             burst = load_burst(self._stills[int(i)])
-            _, real, fake, at, cells = self._pair(*_resized(burst.images, burst.meshes, rng), rng)
+            _, real, fake, at, cells = self._pair(*_shrunk(burst.images, burst.meshes, draw_face_size(rng)), rng)
             squares.append(np.stack([_squares(real, at[0]), _squares(fake, at[1])]))
             shares.append(cells)
         first = [squares[0], *squares], [shares[0], *shares]
         return Pair(np.concatenate(first[0], 1), np.concatenate(first[1]), np.zeros((2, 0), np.float32), "still", "")
+
+    def _of_made(self, rng: au.Rng) -> Pair:
+        fake_path, real_path = self._made[int(rng.integers(len(self._made)))]
+        bursts = load_burst(real_path), load_burst(fake_path)
+        start = int(rng.integers(max(min(map(len, bursts)) - WINDOW, 0) + 1))
+        face, history = draw_face_size(rng), au.draw_handling(rng)
+        frame = au.draw_reframing(rng) if rng.random() < REFRAMED else None
+        shift = rng.normal(0, 0.015, 2)
+        squares, surfaces = [], []
+        for burst in bursts:
+            images, meshes = _shrunk(*_window(burst, start), face)
+            shake = (rng.normal(0, 0.004, (len(images), 1, 2)) + shift) * face_size(meshes[0])
+            at = (meshes[..., :2] + shake).astype(np.float32)
+            region = au.region_masks(meshes, images.shape[1:3], "face", rng)
+            cells = np.stack(
+                [_shares(face_square((m * 255).astype(np.uint8), p)) for m, p in zip(region, at, strict=True)]
+            )
+            images = au.handle(images, meshes, history)
+            if frame:
+                images, scale, offset = au.reframe(images, meshes, frame)
+                at = (at * scale + offset).astype(np.float32)
+            squares.append(_squares(images, at))
+            surfaces.append(_surface(images, at))
+        return Pair(np.stack(squares), cells, np.stack(surfaces), "made", bursts[0].person)
 
     def _pair(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> tuple[str, NDArray, NDArray, NDArray, NDArray]:
         """Kind, real and fake pictures handled alike, (2, T, 468, 2) where their faces are, shares of change."""
@@ -154,10 +193,18 @@ def person_of(path: Path) -> str:
         return str(z["meta"][1])
 
 
-def _resized(images: au.Images, meshes: NDArray, rng: au.Rng) -> tuple[au.Images, NDArray]:
-    """The burst with its face between 90 and 256 pixels."""
-    face = face_size(meshes[0])
-    scale = min(1.0, float(np.exp(rng.uniform(np.log(90), np.log(256)))) / face)
+def _window(burst: Burst, start: int) -> tuple[au.Images, NDArray]:
+    return burst.images[start : start + WINDOW], burst.meshes[start : start + WINDOW]
+
+
+def draw_face_size(rng: au.Rng) -> float:
+    """Pixels of a face as clips show it, 90 to 256."""
+    return float(np.exp(rng.uniform(np.log(90), np.log(256))))
+
+
+def _shrunk(images: au.Images, meshes: NDArray, face_px: float) -> tuple[au.Images, NDArray]:
+    """The burst with its face no larger than ``face_px``."""
+    scale = min(1.0, face_px / face_size(meshes[0]))
     if scale > 0.95:
         return images, meshes
     size = (round(images.shape[2] * scale), round(images.shape[1] * scale))

@@ -178,3 +178,17 @@ def test_blends_made_anew_stay_within_their_mask(burst):
         change = np.abs(made.astype(int) - real).mean(-1)
         assert change[masks > 0.5 * masks.max()].mean() > 0.3
         assert masks.shape == real.shape[:3] and 0 < masks.max() <= 1
+
+
+def test_a_made_clip_stands_beside_the_real_one_of_the_same_moment(burst, tmp_path):
+    from dataclasses import replace
+
+    from facewitness.detector.training import PairMaker
+
+    real, made = tmp_path / "v_real_000.npz", tmp_path / "v_made_000.npz"
+    save_burst(burst, real)
+    save_burst(replace(burst, images=au.soften(burst.images, 2)), made)
+    maker = PairMaker([real], [], seed=1, made={made: real})
+    pair = next(p for n in range(40) if (p := maker.make(n)).kind == "made")
+    sharp, soft = (np.abs(np.diff(s.astype(int), axis=2)).mean() for s in pair.squares)
+    assert soft < sharp and pair.cells.max() > 200
