@@ -80,12 +80,18 @@ def test_openvino_scores_as_pytorch_does(weights, tmp_path, monkeypatch):
     assert np.abs(windows[0] - windows[1]).max() < AGREEMENT
 
 
-def test_the_shipped_network_of_the_first_form_is_still_read(tmp_path, monkeypatch):
+def test_a_network_of_the_first_form_is_still_read(tmp_path, monkeypatch):
+    import json
+
+    from safetensors.torch import load_file, save_file
+
     from facewitness.detector.crops import VIEWS
-    from facewitness.detector.model import load_model
 
     monkeypatch.setenv("FACEWITNESS_CACHE", str(tmp_path))
-    path = load_model().network
+    path = tmp_path / "network.safetensors"
+    save_network(Detector(NetworkConfig(backbone="resnet10t", view="atlas", traces=0, head="mixed")), path)
+    first = {"backbone": "resnet10t", "backbone_args": {}, "embedding": 64, "window": 16}  # they had no more settings
+    save_file(load_file(path), path, metadata={"config": json.dumps(first)})
     scorer = Scorer(path, runtime="torch")
     assert scorer.view is VIEWS["atlas"]
     pairs = np.random.default_rng(0).integers(0, 256, (2, 128, 192, 6), np.uint8)
@@ -93,6 +99,21 @@ def test_the_shipped_network_of_the_first_form_is_still_read(tmp_path, monkeypat
     assert embeddings.shape == (2, 64) and np.isfinite(logits).all()
     _, fast = Scorer(path, runtime="openvino").frames(pairs)
     assert np.abs(fast - logits).max() < AGREEMENT
+
+
+def test_the_shipped_network_scores_alike_in_both_runtimes(tmp_path, monkeypatch):
+    from facewitness.detector.model import load_model
+
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("FACEWITNESS_CACHE", str(tmp_path))
+    path = load_model().network
+    slow, fast = Scorer(path, runtime="torch"), Scorer(path, runtime="openvino")
+    view = slow.view
+    pairs = np.random.default_rng(0).integers(0, 256, (4, view.height, view.width, 6), np.uint8)
+    (e1, f1), (e2, f2) = slow.frames(pairs), fast.frames(pairs)
+    assert np.abs(e1 - e2).max() < AGREEMENT and np.abs(f1 - f2).max() < AGREEMENT
+    windows = [s.windows(e1[None], f1[None]) for s in (slow, fast)]
+    assert np.abs(windows[0] - windows[1]).max() < AGREEMENT
 
 
 def test_the_head_takes_windows_of_any_length():
