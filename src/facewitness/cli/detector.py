@@ -21,7 +21,7 @@ def fit(
     out: Path = typer.Option(..., "-o", "--out", help="Model folder to write; its work folder makes a restart go on."),
     network: bool = typer.Option(True, help="Train the network too (hours on a processor, minutes on an accelerator)."),
     backbone: str | None = typer.Option(
-        None, "--backbone", help="Any timm backbone; default: efficientnet_lite0, cut at stride 16."
+        None, "--backbone", help="Any timm backbone; default: efficientnet_lite0, cut at stride 8."
     ),
     pretrained: bool = typer.Option(True, help="Start from ImageNet weights, fetched; the model needs none."),
     steps: int = typer.Option(3000, "--steps", min=1, help="Training steps of the network, 24 faces each."),
