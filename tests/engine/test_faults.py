@@ -19,7 +19,8 @@ from facewitness.detector.engine import open_store, scan_paths
 from facewitness.errors import UsageError
 
 PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let what they start in the background ignore it
 from facewitness.detector.engine import Scanner, scan_paths
 scanner = Scanner(function="standin:scan", options={"pause_s": 0.03}, model_id="standin", model_sha256="0" * 64)
 for row in scan_paths([sys.argv[1]], out=sys.argv[2], workers=2, scanner=scanner):

@@ -193,7 +193,9 @@ def test_only_so_many_are_read_at_once(book: Ledger, upload: bytes):
             ]
             return [r.status_code for r in await asyncio.gather(*asked)]
 
-    assert sorted(asyncio.run(crowd())) == [422, 503, 503, 503]
+    first, *others = sorted(asyncio.run(crowd()))
+    assert first in (200, 422), "read in half a second or given up, as fast as the machine is"
+    assert others == [503, 503, 503]
 
 
 def test_a_random_fingerprint_is_no_match(client: TestClient):
