@@ -1,9 +1,9 @@
 """Fitting the fusion: examples of whole clips to a table, weights and calibration with persons held out, a model."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,10 @@ from facewitness.detector.fusion import Fusion
 from facewitness.detector.model import Limits, Model
 from facewitness.detector.surface_model import SurfaceModel, window_features
 from facewitness.detector.texture import summary
-from facewitness.detector.verdict import SHORTEST_WINDOW, windows_of
+from facewitness.detector.verdict import SHORTEST_WINDOW, window_scores
 from facewitness.errors import UsageError
 
+Fitted = TypeVar("Fitted")
 FOLDS = 5
 FEWEST = 12
 """Examples of each class below which a fusion would be guesswork."""
@@ -43,10 +44,16 @@ class Table:
     motion_only: NDArray[np.bool_]
 
 
-def window_scores(example: Example, scorer: Any) -> NDArray[np.float64]:
-    """Log odds of the network's windows, as a scan has them."""
-    parts = windows_of(example.rows, scorer.view.every) if scorer is not None and len(example.logits) else []
-    return np.array([float(scorer.windows(example.embeddings[at][None], example.logits[at][None])[0]) for at in parts])
+def without_each(
+    persons: NDArray[np.str_], folds: int, fit: Callable[[NDArray[np.int64]], Fitted]
+) -> dict[str, Fitted]:
+    """For every person a model that ``fit``, given the rows it may learn from, made without that person."""
+    from sklearn.model_selection import GroupKFold
+
+    out: dict[str, Fitted] = {}
+    for kept, left in GroupKFold(folds).split(persons, groups=persons):
+        out |= dict.fromkeys(map(str, set(persons[left])), fit(kept))
+    return out
 
 
 @dataclass(frozen=True)
@@ -59,14 +66,10 @@ class PersonalSurface:
     @classmethod
     def fit(cls, x: NDArray, y: NDArray, persons: NDArray, *, seed: int = 0, folds: int = 4) -> "PersonalSurface":
         """Fit to features (N, F), labels (N,) and persons (N,); ``folds`` groups of persons are left out in turn."""
-        from sklearn.model_selection import GroupKFold
-
         whole = SurfaceModel(seed=seed).fit(x, y)
         without: dict[str, SurfaceModel] = {}
         if len(set(persons)) >= folds:
-            for kept, left in GroupKFold(folds).split(x, y, persons):
-                model = SurfaceModel(seed=seed).fit(x[kept], y[kept])
-                without |= dict.fromkeys(map(str, set(persons[left])), model)
+            without = without_each(persons, folds, lambda kept: SurfaceModel(seed=seed).fit(x[kept], y[kept]))
         return cls(whole, without)
 
     def score(self, example: Example) -> float:
@@ -86,18 +89,13 @@ class PersonalEyes:
     @classmethod
     def fit(cls, examples: Sequence[Example], *, folds: int = FOLDS) -> "PersonalEyes | None":
         """Fit to made motion of the eyes, other fakes keep real ones; None where there is too little of it."""
-        from sklearn.model_selection import GroupKFold
-
         moved = [x for x in examples if x.motion_only and x.kind in ("", *EYE_KINDS)]
         y = np.array([int(x.label == "fake") for x in moved])
         persons = np.array([x.person for x in moved])
         if min((y == 0).sum(), (y == 1).sum()) < FEWEST or len(set(persons)) < folds:
             return None
         x, kinds = np.stack([cls._cues(e) for e in moved]), np.array([e.kind for e in moved])
-        without: dict[str, EyeMixture] = {}
-        for kept, left in GroupKFold(folds).split(x, y, persons):
-            model = EyeMixture().fit(x[kept], y[kept], kinds[kept])
-            without |= dict.fromkeys(map(str, set(persons[left])), model)
+        without = without_each(persons, folds, lambda kept: EyeMixture().fit(x[kept], y[kept], kinds[kept]))
         return cls(EyeMixture().fit(x, y, kinds), without)
 
     @staticmethod
@@ -125,7 +123,7 @@ def tabulate(
     for x in examples:
         values = dict(x.cues)
         if x.person not in seen_persons:
-            windows = window_scores(x, scorer)
+            windows, _ = window_scores(x.rows, x.embeddings, x.logits, scorer)
             values["network"] = float(windows.mean()) if len(windows) else np.nan
         if surface is not None:
             values["surface"] = surface.score(x)

@@ -314,6 +314,8 @@ def train_backbone(
     import torch
     from torch import nn
 
+    from facewitness.generator.trainer import computes_in_half
+
     torch.manual_seed(config.seed)
     model = Detector(network, pretrained=pretrained).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(model)
@@ -331,6 +333,7 @@ def train_backbone(
         optimiser.load_state_dict(state["optimiser"])
         start = int(state["step"])
     bce = nn.BCEWithLogitsLoss()
+    half = config.half and computes_in_half(torch.device(device))
     shown: list[tuple[float, float]] = []
     model.train()
     if pretrained and config.frozen_stride:
@@ -345,7 +348,7 @@ def train_backbone(
         x, y, c = pool.draw(rng, config.batch_pairs, config.frames)
         images = torch.from_numpy(x).to(device).float()
         target, share = torch.from_numpy(y).float().to(device), torch.from_numpy(c).float().to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.half):
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
             _, logits, cells = model.face(images.contiguous(memory_format=torch.channels_last))
         loss = bce(logits.float(), target) + bce(cells.float(), share)
         optimiser.zero_grad()

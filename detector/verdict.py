@@ -59,13 +59,24 @@ def windows_of(rows: NDArray[np.int64], every: int) -> list[NDArray[np.int64]]:
     return out
 
 
+def window_scores(
+    rows: NDArray[np.int64], embeddings: NDArray[np.float32], logits: NDArray[np.float32], scorer: Any
+) -> tuple[NDArray[np.float64], list[NDArray[np.int64]]]:
+    """Log odds (n,) of the temporal head for each window of scored looks, and the windows, see ``windows_of``.
+
+    ``embeddings`` (m, E) and ``logits`` (m,) belong to ``rows`` (m,); no windows where nothing was scored.
+    """
+    parts = windows_of(rows, scorer.view.every) if scorer is not None and len(logits) else []
+    scores = [float(scorer.windows(embeddings[at][None], logits[at][None])[0]) for at in parts]
+    return np.array(scores), parts
+
+
 def network_windows(measures: FaceMeasures, scorer: Any) -> Windows:
     """The temporal head over windows of 16 scored looks (shorter ones where the clip is short)."""
     t, rows = measures.evidence.t, measures.rows
-    parts = windows_of(rows, scorer.view.every) if scorer is not None else []
-    scores = [float(scorer.windows(measures.embeddings[at][None], measures.logits[at][None])[0]) for at in parts]
+    scores, parts = window_scores(rows, measures.embeddings, measures.logits, scorer)
     return Windows(
-        scores=np.array(scores),
+        scores=scores,
         start_s=np.array([t[rows[at[0]]] for at in parts]),
         end_s=np.array([t[rows[at[-1]]] for at in parts]),
     )

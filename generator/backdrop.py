@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.generator.bank import FullFrames
-from facewitness.generator.plate import Persons, background, most_frames
+from facewitness.generator.plate import Persons, background, spread
 from facewitness.generator.square import FaceSquare
 
 PLATE_FRAMES = 24
@@ -30,8 +30,7 @@ class Backdrop:
         self._frames, self._count, self._persons = frames, count, Persons()
         grow = 2 * max(1, round(AROUND * max(width, height))) + 1
         self._reach = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (grow, grow))
-        numbers = np.unique(np.linspace(0, count - 1, most_frames(height, width, PLATE_FRAMES)).astype(int))
-        some = [frames[int(k)].copy() for k in numbers]
+        some = list(spread(frames, count, height, width, PLATE_FRAMES).values())
         self._plate = background(some, [self._around(f) > 0 for f in some])[0]
 
     def person(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:

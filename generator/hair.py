@@ -13,7 +13,7 @@ from facewitness.errors import UsageError
 from facewitness.faces import landmarks as lm
 from facewitness.generator.actor import Actor
 from facewitness.generator.cranium import Drawn, SkinLight, draw, skin_detail
-from facewitness.generator.plate import Persons, background, filled, most_frames
+from facewitness.generator.plate import Persons, background, filled, spread
 from facewitness.generator.shapes import shapes_of
 
 SKIN_FRAMES = 8
@@ -38,10 +38,10 @@ class Bald:
         """Learn background, light and skin from the actor's footage. Raises UsageError where hardly any skin shows."""
         self._persons = Persons()
         width, height = actor.frame_size
-        numbers = np.unique(np.linspace(0, len(actor.performance) - 1, most_frames(height, width)).astype(int))
         stored = actor.full_frames()
-        frames = [stored[int(k)].copy() for k in numbers]
+        looked_at = spread(stored, len(actor.performance), height, width)
         stored.close()
+        numbers, frames = list(looked_at), list(looked_at.values())
         grow = max(3, round(0.05 * max(width, height))) | 1
         around = [self._persons(f) > 0.1 for f in frames]
         masks = [cv2.dilate(m.astype(np.uint8), np.ones((grow, grow), np.uint8)) > 0 for m in around]
@@ -50,7 +50,7 @@ class Bald:
         self.light, patches, beside = SkinLight(), [], []
         chosen = np.unique(np.linspace(0, len(numbers) - 1, SKIN_FRAMES).astype(int))
         for k in chosen:
-            at = int(numbers[k])
+            at = numbers[k]
             box, mesh, head = _boxed(shapes.mesh[at], shapes.head[at], width, height)
             away, down = _upright(head, (box[3] - box[1], box[2] - box[0]))
             place = (away > NECK_CM + 1.5) & (away < NECK_CM + 4) & (down > BELOW_CM) & (down < SHOULDER_CM - 1)

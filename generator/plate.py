@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from facewitness import weights
 from facewitness.faces.networks import Network
+from facewitness.generator.bank import FullFrames
 
 MEMORY_BYTES = 192 << 20
 """Frames looked at together take no more than this."""
@@ -53,6 +54,12 @@ def filled(values: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[
 def most_frames(height: int, width: int, wanted: int = 40) -> int:
     """How many frames of a size are looked at together."""
     return int(np.clip(MEMORY_BYTES // (height * width * 3), 5, wanted))
+
+
+def spread(stored: FullFrames, count: int, height: int, width: int, wanted: int = 40) -> dict[int, NDArray[np.uint8]]:
+    """Frames of ``count`` stored ones by number, evenly spread, as many as are looked at together."""
+    numbers = np.linspace(0, count - 1, most_frames(height, width, wanted)).astype(int)
+    return {int(k): stored[int(k)].copy() for k in np.unique(numbers)}
 
 
 def background(
