@@ -1,6 +1,7 @@
 """The tables of the store, and the database they live in."""
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,9 @@ jobs = sa.Table(
     sa.Column("finished_at", sa.String(32)),
 )  # fmt: skip
 
+WAIT_S = 60
+"""Seconds a writer waits for another one."""
+
 ONLY_ADDED = ("results", "log", "reviews")
 """Tables whose rows are never changed or removed."""
 
@@ -109,6 +113,19 @@ def prepare(connection: sa.Connection) -> None:
             )
 
 
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Keep a write-ahead log. The change needs the file alone and does not wait for it, so this tries again."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as e:
+            if e.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
 def connect(url: str, path: Path | None, read_only: bool) -> sa.Engine:
     """An engine for a PostgreSQL URL, or for the SQLite file ``path``: write-ahead log, writers that take turns."""
     if path is None:
@@ -118,14 +135,14 @@ def connect(url: str, path: Path | None, read_only: bool) -> sa.Engine:
     name = path.absolute().as_uri().removeprefix("file://")
     engine = sa.create_engine(
         f"sqlite:///file:{name}?mode={mode}&uri=true",
-        connect_args={"timeout": 60, "check_same_thread": False, "isolation_level": None},
+        connect_args={"timeout": WAIT_S, "check_same_thread": False, "isolation_level": None},
         poolclass=sa.pool.StaticPool,
     )
 
     @sa.event.listens_for(engine, "connect")
     def _settings(connection: Any, _record: Any) -> None:
         if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
+            _write_ahead(connection)
             connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA cache_size=-64000")
         if read_only:

@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -201,6 +203,17 @@ def test_clips_that_look_alike_are_linked(video, tmp_path, monkeypatch, scanner)
         near = {n: [Path(x["path"]).name for x in store.near_to(r["result"])] for n, r in rows.items()}
     assert near["one.mp4"] == ["again.mp4"] and near["again.mp4"] == ["one.mp4"] and near["two.mp4"] == []
     assert "fingerprint" not in rows["one.mp4"]
+
+
+def test_a_store_that_another_program_is_just_making_is_waited_for(tmp_path):
+    other = sqlite3.connect(tmp_path / "results.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.3, other.execute, ["COMMIT"])
+    done.start()
+    with open_store(tmp_path) as store:
+        assert store.count() == 0
+    done.join()
+    other.close()
 
 
 def test_two_scans_into_one_store_at_the_same_time_agree(clips, scanner, tmp_path):
