@@ -37,6 +37,7 @@ from facewitness.detector.training import (
     train_head,
     write_shard,
 )
+from facewitness.devices import pick_device
 from facewitness.errors import FacewitnessError, UsageError
 from facewitness.files import sha256_file, to_json, whole_file, write_text
 
@@ -279,17 +280,6 @@ def fit_network(
     model = train_head(model, examples, config.training, say=say)
     save_network(model, done)
     return done
-
-
-def pick_device(name: str) -> str:
-    """``auto`` is an accelerator where torch sees one, else the processor."""
-    import torch
-
-    if name != "auto":
-        return name
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _examples(

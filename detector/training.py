@@ -27,6 +27,7 @@ from facewitness.detector.network import CELLS, Detector, NetworkConfig
 from facewitness.detector.pseudo import PseudoFakes
 from facewitness.detector.redraw import blended_anew, changed_alike
 from facewitness.detector.texture import statistics, summary
+from facewitness.devices import computes_in_half
 from facewitness.errors import UsageError
 from facewitness.files import whole_file
 
@@ -313,8 +314,6 @@ def train_backbone(
     """
     import torch
     from torch import nn
-
-    from facewitness.generator.trainer import computes_in_half
 
     torch.manual_seed(config.seed)
     model = Detector(network, pretrained=pretrained).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facewitness.devices import pick_device
 from facewitness.errors import UsageError
 from facewitness.generator.actor import FILES, Actor
 from facewitness.generator.border import bordered
@@ -299,7 +300,6 @@ def edited_frames(
     UsageError for unknown edits or keyed shapes.
     """
     from facewitness.generator.reconstruct.model import pick
-    from facewitness.generator.trainer import pick_device
 
     changed, notes = apply_edits(own, settings, actor=actor)
     times = own.times_s - own.times_s[0]

@@ -19,6 +19,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from facewitness.devices import computes_in_half
 from facewitness.faces.ahead import read_ahead
 from facewitness.generator.compose import at
 from facewitness.generator.condition import CHANNELS, conditioning
@@ -26,7 +27,7 @@ from facewitness.generator.network import WINDOW, PaperNetwork
 from facewitness.generator.retrieve import Choice
 from facewitness.generator.shapes import Shapes
 from facewitness.generator.synthesis import AHEAD, FOOTAGE, Grounding, Made1, Synthesiser
-from facewitness.generator.trainer import Threads, Trainer, TrainSettings, computes_in_half
+from facewitness.generator.trainer import Threads, Trainer, TrainSettings
 
 MEMORY_BYTES = 2 << 30
 """Of conditioning pictures that are kept for training: about 3,600 frames at 256 px."""

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facewitness.devices import pick_device
 from facewitness.errors import FacewitnessError, UnreadableInputError, UsageError
 from facewitness.faces import landmarks as lm
 from facewitness.files import sha256_file
@@ -184,7 +185,7 @@ def render(
     leaves every pixel that need not change as it is in the footage: in the canvas, or the stored frames ``footage``
     (T,). ``moving`` (468,) 0..1 says how far each point of the mesh may leave ``canvas_for``.
     """
-    maker = synthesiser or actor.synthesiser(refine=actor.refine(engine=engine, device=_device(device)))
+    maker = synthesiser or actor.synthesiser(refine=actor.refine(engine=engine, device=pick_device(device)))
     stored = actor.full_frames()
     square = actor.square
     backdrop = None if faithful or not actor.background_moves else actor.backdrop()
@@ -241,7 +242,7 @@ def over_footage(
 
     times = wanted.times_s - wanted.times_s[0]
     own = last(actor.performance, times)
-    maker = actor.synthesiser(refine=actor.refine(engine=engine, device=_device(device)))
+    maker = actor.synthesiser(refine=actor.refine(engine=engine, device=pick_device(device)))
     moving = lower_face() if set(take) == {"mouth"} else None
     return render(
         actor, wanted, canvas_for=own, faithful=True, moving=moving, footage=last_frames(actor.performance, times),
@@ -313,9 +314,3 @@ def _rate(performance: Performance) -> Fraction:
     if step <= 0:
         raise UsageError("the performance's times do not go forward.")
     return (1 / step).limit_denominator(1001)
-
-
-def _device(device: str) -> str:
-    from facewitness.generator.trainer import pick_device
-
-    return pick_device(device)

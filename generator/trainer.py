@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from facewitness.errors import UsageError
+from facewitness.devices import computes_in_half
 from facewitness.faces import landmarks as lm
 from facewitness.files import whole_file
 from facewitness.generator.compose import Composer, at
@@ -366,14 +366,6 @@ def _give(weights: list[nn.Parameter], slopes: Sequence[Tensor]) -> None:
         w.grad = slope
 
 
-def computes_in_half(device: torch.device) -> bool:
-    """Whether a step is quicker in bfloat16: on processors with matrix units for it, and on GPUs that know it."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # since PyTorch 2.10
-    return device.type == "cpu" and bool(known.get("amx_bf16"))
-
-
 def _gradient(made: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     def d(x: Tensor) -> tuple[Tensor, Tensor]:
         return x[..., 1:, 1:] - x[..., 1:, :-1], x[..., 1:, 1:] - x[..., :-1, 1:]
@@ -419,15 +411,6 @@ class Threads:
     def __exit__(self, *exc: object) -> None:
         if self.decided_at is None:
             self.took[torch.get_num_threads()].append(time.monotonic() - self.start)
-
-
-def pick_device(device: str) -> str:
-    """``auto`` is CUDA where there is one, else the processor; raises UsageError for what is not there."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError("there is no CUDA device here; use --device cpu.")
-    return device
 
 
 assert INPUTS == 15

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from facewitness import __version__
+from facewitness.devices import pick_device
 from facewitness.errors import FacewitnessError, UsageError
 from facewitness.files import whole_file
 from facewitness.generator import actor as actors
@@ -25,7 +26,7 @@ from facewitness.generator.network import NetworkSpec, started
 from facewitness.generator.paper import PaperSynthesiser, PaperTrainer, make_paper_material, network_size
 from facewitness.generator.surround import background_moves, learn_follow
 from facewitness.generator.synthesis import Finish, Synthesiser
-from facewitness.generator.trainer import Trained, Trainer, TrainSettings, make_material, pick_device
+from facewitness.generator.trainer import Trained, Trainer, TrainSettings, make_material
 from facewitness.progress import Bar
 
 PRESETS = ("fast", "paper")
