@@ -153,19 +153,24 @@ def atlas(image: NDArray[np.uint8], mesh: NDArray) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What a network is shown of every ``every``-th look: ``cut(image, mesh)`` gives (height, width, 3)."""
+    """What a network is shown of every ``every``-th look: ``cut(image, mesh)`` gives (height, width, 3).
+
+    ``window`` of these make a window of the temporal head, half of them are shared with the next.
+    """
 
     cut: Callable[[NDArray[np.uint8], NDArray], NDArray[np.uint8]]
     height: int
     width: int
     every: int
+    window: int
 
 
 VIEWS = {
-    "face": View(cut=face_square, height=FACE_PX, width=FACE_PX, every=2),
-    "atlas": View(cut=atlas, height=ATLAS_HEIGHT, width=ATLAS_WIDTH, every=1),
+    "face": View(cut=face_square, height=FACE_PX, width=FACE_PX, every=4, window=8),
+    "atlas": View(cut=atlas, height=ATLAS_HEIGHT, width=ATLAS_WIDTH, every=1, window=16),
 }
-"""``face`` is what `detector fit` teaches; ``atlas`` is what earlier networks were taught, the shipped one too."""
+"""``face`` is what `detector fit` teaches; ``atlas`` is what earlier networks were taught. Every second look instead
+of every fourth costs a sixth of a scan more and brings .005 of AUC on held-out persons (.709, .704)."""
 
 
 def _cut(image: NDArray, mesh: NDArray, patches: tuple[Patch, ...], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -315,11 +315,11 @@ class Scorer:
 
     def frames(self, pairs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(B, height, width, 6) uint8 views beside those before -> embeddings (B, E) and frame logits (B,)."""
-        x = np.ascontiguousarray(pairs.transpose(0, 3, 1, 2), np.float32)
         if self._face is not None:
-            out = self._face(x)
+            out = self._face(pairs)
             return out[0], out[1]
         assert self._torch is not None
+        x = np.ascontiguousarray(pairs.transpose(0, 3, 1, 2), np.float32)
         with torch.inference_mode():
             embedding, logits, _ = self._torch.face(torch.from_numpy(x))
         return embedding.numpy(), logits.numpy()
@@ -351,7 +351,10 @@ def _openvino(path: Path) -> tuple[Any, Any]:
             graph = ov.convert_model(part, example_input=example)
             _save_whole(ov, graph, file)
     settings = {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    return tuple(core.compile_model(str(f), "CPU", settings) for f in files)
+    face = ov.preprocess.PrePostProcessor(core.read_model(files[0]))  # pictures as they are, not copied here
+    face.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    face.input().model().set_layout(ov.Layout("NCHW"))
+    return core.compile_model(face.build(), "CPU", settings), core.compile_model(str(files[1]), "CPU", settings)
 
 
 def _save_whole(ov: Any, graph: Any, file: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.faces import FaceTrack, FaceTracker
+from facewitness.media.reading import Pace
 from facewitness.media.types import Frame
 
 ANALYSIS_FPS = 12.5
@@ -26,14 +27,15 @@ def stride(fps: float) -> int:
     return max(round(fps / ANALYSIS_FPS), 1) if fps > 0 else 1
 
 
+def step_s(fps: float) -> float:
+    """Seconds between two looks at a video of ``fps``; 0 (every frame is looked at) where the rate is unknown."""
+    return stride(fps) / fps if fps > 0 else 0.0
+
+
 def thin(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
-    """Every ``stride``-th frame by presentation time, so that a variable rate is thinned evenly."""
-    step_s = stride(fps) / fps if fps > 0 else 0.0
-    last: float | None = None
-    for frame in frames:
-        if last is None or frame.time_s - last >= 0.75 * step_s:
-            last = frame.time_s
-            yield frame
+    """The frames of a video of ``fps`` that are looked at, by presentation time."""
+    pace = Pace(step_s(fps))
+    return (frame for frame in frames if pace.due(frame.time_s))
 
 
 class Follower:

@@ -55,6 +55,7 @@ def cached_model(folder: Path | None) -> Model:
 def _look(path: Path, model: Model) -> dict[str, Any]:
     from facewitness.detector.chapters import Judgement
     from facewitness.detector.measure import measure_chapters
+    from facewitness.detector.sampling import step_s, stride
     from facewitness.files import sha256_file
     from facewitness.media import VideoReader
 
@@ -62,52 +63,29 @@ def _look(path: Path, model: Model) -> dict[str, Any]:
         raise UnreadableInputError(f"there is no file {path}; check the path.")
     reader = VideoReader(path)
     info = reader.info
-    clock = _Clock(reader)
+    fps = float(info.frame_rate)
+    reader.step_s = step_s(fps)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # means over no frames are NaN here, and NaN is an abstention
-        judged = Judgement(model)
-        for chapter in measure_chapters(clock, float(info.frame_rate), scorer=model.scorer, chapter_s=CHAPTER_S):
+        judged, rate = Judgement(model), fps / stride(fps)
+        for chapter in measure_chapters(reader, rate, scorer=model.scorer, chapter_s=CHAPTER_S, thinned=True):
             judged.take(chapter)
-    fps = float(info.frame_rate) or clock.fps
+    seen_fps = (reader.count - 1) / reader.span_s if reader.span_s > 0 else 0.0
+    seconds = reader.span_s + (1 / seen_fps if seen_fps else 0.0)  # to the end of the last frame
     told: dict[str, Any] = {
         "sha256": sha256_file(path),
-        "duration_s": round(clock.seconds or info.duration_s, 3),
-        "fps": round(fps, 3),
+        "duration_s": round(seconds or info.duration_s, 3),
+        "fps": round(fps or seen_fps, 3),
         "width": info.width,
         "height": info.height,
     }
-    if clock.seconds < SHORTEST_CLIP_S:
-        why = f"The clip lasts {clock.seconds:.2f} s; the detector needs {SHORTEST_CLIP_S:g} s."
+    if seconds < SHORTEST_CLIP_S:
+        why = f"The clip lasts {seconds:.2f} s; the detector needs {SHORTEST_CLIP_S:g} s."
         return told | {"status": "too_short", "error": why, "reasons": (Reason(cue="limits", text=why),)}
     if not judged.faces:
         why = "No face was found in the clip."
         return told | {"status": "no_face", "error": why, "reasons": (Reason(cue="limits", text=why),)}
     return told | {"status": "ok"} | judged.verdict()
-
-
-class _Clock:
-    """Passes frames on and keeps the time they span."""
-
-    def __init__(self, frames: Any):
-        self._frames = frames
-        self.count, self.first, self.last = 0, 0.0, 0.0
-
-    def __iter__(self) -> Any:
-        for frame in self._frames:
-            if not self.count:
-                self.first = frame.time_s
-            self.count, self.last = self.count + 1, frame.time_s
-            yield frame
-
-    @property
-    def fps(self) -> float:
-        span = self.last - self.first
-        return (self.count - 1) / span if span > 0 else 0.0
-
-    @property
-    def seconds(self) -> float:
-        """From the first frame to the end of the last."""
-        return self.last - self.first + (1 / self.fps if self.fps else 0.0)
 
 
 def _with_manifest(path: Path, told: dict[str, Any]) -> dict[str, Any]:

@@ -64,17 +64,18 @@ def region_boxes() -> NDArray[np.int64]:
     return np.array([*out, *DETAILS_PX.values()]).astype(np.int64)
 
 
+@cache
+def _region_shares() -> NDArray[np.float32]:
+    """(pixels, regions) share of each pixel of the atlas in the mean of each region."""
+    out = np.zeros((ATLAS_HEIGHT, ATLAS_WIDTH, len(REGIONS)), np.float32)
+    for k, (x0, y0, x1, y1) in enumerate(region_boxes()):
+        out[y0:y1, x0:x1, k] = 1 / ((x1 - x0) * (y1 - y0))
+    return out.reshape(-1, len(REGIONS))
+
+
 def region_means(planes: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """(regions, planes) means of (128, 192) planes over the regions' boxes, by summed areas."""
-    boxes = region_boxes()
-    x0, y0, x1, y1 = boxes.T
-    area = (x1 - x0) * (y1 - y0)
-    sums = []
-    for k in range(0, len(planes), 4):
-        total = cv2.integral(cv2.merge(planes[k : k + 4]), sdepth=cv2.CV_64F)
-        total = total.reshape(ATLAS_HEIGHT + 1, ATLAS_WIDTH + 1, -1)
-        sums.append((total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]) / area[:, None])
-    return np.concatenate(sums, 1)
+    """(regions, planes) means of (128, 192) planes over the regions' boxes."""
+    return (np.stack(planes).reshape(len(planes), -1) @ _region_shares()).T.astype(np.float64)
 
 
 def statistics(now: NDArray[np.uint8], before: NDArray[np.uint8] | None) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facewitness.detector.crops import View
 from facewitness.detector.cues import Measured, get_cue, list_cues, run_cue
 from facewitness.detector.evidence import Evidence
 from facewitness.detector.measure import FaceMeasures
@@ -15,7 +16,6 @@ from facewitness.detector.surface_model import WINDOW as SURFACE_WINDOW
 from facewitness.detector.surface_model import window_features
 from facewitness.detector.texture import summary
 
-NETWORK_WINDOW, NETWORK_STEP = 16, 8
 SHORTEST_WINDOW = 4
 TELLING = 1.5
 """A cue is named as a reason when it makes a manipulation this many times likelier."""
@@ -45,17 +45,17 @@ class Windows:
         return float(self.scores.mean()) if len(self.scores) else float("nan")
 
 
-def windows_of(rows: NDArray[np.int64], every: int) -> list[NDArray[np.int64]]:
+def windows_of(rows: NDArray[np.int64], view: View) -> list[NDArray[np.int64]]:
     """Indices into scored looks for each window of the temporal head.
 
-    ``rows`` (n,) are the looks' numbers in the track; a window of 16 (fewer where there are fewer, at least 4) holds
-    looks that follow each other by no more than ``every``, so that none reaches over a gap.
+    ``rows`` (n,) are the looks' numbers in the track; a window of ``view.window`` (fewer where there are fewer, at
+    least 4) holds looks that follow each other by no more than ``view.every``, so that none reaches over a gap.
     """
     out = []
-    for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) > every) + 1):
-        size = min(NETWORK_WINDOW, len(part))
+    for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) > view.every) + 1):
+        size = min(view.window, len(part))
         if size >= SHORTEST_WINDOW:
-            out += [part[s : s + size] for s in range(0, len(part) - size + 1, NETWORK_STEP)]
+            out += [part[s : s + size] for s in range(0, len(part) - size + 1, view.window // 2)]
     return out
 
 
@@ -66,13 +66,13 @@ def window_scores(
 
     ``embeddings`` (m, E) and ``logits`` (m,) belong to ``rows`` (m,); no windows where nothing was scored.
     """
-    parts = windows_of(rows, scorer.view.every) if scorer is not None and len(logits) else []
+    parts = windows_of(rows, scorer.view) if scorer is not None and len(logits) else []
     scores = [float(scorer.windows(embeddings[at][None], logits[at][None])[0]) for at in parts]
     return np.array(scores), parts
 
 
 def network_windows(measures: FaceMeasures, scorer: Any) -> Windows:
-    """The temporal head over windows of 16 scored looks (shorter ones where the clip is short)."""
+    """The temporal head over windows of scored looks (shorter ones where the clip is short)."""
     t, rows = measures.evidence.t, measures.rows
     scores, parts = window_scores(rows, measures.embeddings, measures.logits, scorer)
     return Windows(

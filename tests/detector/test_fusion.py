@@ -59,12 +59,13 @@ def test_a_silent_column_weighs_nothing_and_still_knows_its_ratio(data):
 
 
 def test_no_window_of_the_network_reaches_over_a_gap():
+    from facewitness.detector.crops import VIEWS
     from facewitness.detector.verdict import windows_of
 
-    rows = np.r_[np.arange(0, 20, 2), np.arange(60, 100, 2)]  # ten looks, a gap, twenty looks
-    found = windows_of(rows, every=2)
-    assert [len(w) for w in found] == [10, 16]
-    assert all((np.diff(rows[w]) == 2).all() for w in found)
+    rows = np.r_[np.arange(0, 20, 4), np.arange(60, 100, 4)]  # five looks, a gap, ten looks
+    found = windows_of(rows, VIEWS["face"])
+    assert [len(w) for w in found] == [5, 8]
+    assert all((np.diff(rows[w]) == 4).all() for w in found)
 
 
 def test_what_is_stored_as_json_scores_the_same(data):

@@ -53,6 +53,20 @@ def test_variable_frame_rate_keeps_every_time_stamp_exactly(encode):
     assert [f.pts * f.time_base for f in read_frames(path)] == [Fraction(t, 1000) for t in times]
 
 
+def test_a_reader_that_looks_at_some_frames_counts_all_and_shows_a_watcher_all(encode, index_of):
+    from facewitness.media.reading import VideoReader, watched
+
+    path = encode("some.mp4", options={"crf": "4"})  # 12 frames, 0.04 s apart
+    reader, every = VideoReader(path), []
+    reader.step_s = 0.12
+    with watched(every.append):
+        given = list(reader)
+    assert [index_of(f.image) for f in given] == [f.index for f in given] == [0, 3, 6, 9]
+    assert [f.index for f in every] == list(range(12)) and reader.count == 12
+    assert reader.span_s == pytest.approx(0.44)
+    assert [f.index for f in reader] == [0, 3, 6, 9]  # and again, with nobody watching
+
+
 def test_ntsc_rates_stay_fractions(encode):
     info = probe(encode("ntsc.mp4", rate=Fraction(30000, 1001)))
     assert info.frame_rate == Fraction(30000, 1001)
