@@ -1,5 +1,6 @@
 """One clip's evidence as one ZIP: what was found, where it came from, what was decided, and pictures of it."""
 
+import contextlib
 import io
 import json
 import zipfile
@@ -17,7 +18,8 @@ from facewitness.dashboard import words
 from facewitness.dashboard.clips import ReportClip, Still, stills_of
 from facewitness.dashboard.pdf import evidence_pdf
 from facewitness.dashboard.report import write_report
-from facewitness.files import plain
+from facewitness.errors import UnreadableInputError
+from facewitness.files import plain, sha256_file
 
 MOST_STILLS = 12
 README = """Evidence on one clip, made by facewitness {version} at {at}.
@@ -62,6 +64,17 @@ def evidence_pack(clip: ReportClip, *, reviews: Sequence[Mapping[str, Any]] = ()
         for still in stills:
             add(f"stills/{still.time_s:08.3f}.png", _png(still))
     return out.getvalue()
+
+
+def evidence_page(row: Mapping[str, Any], out_html: Path) -> Path:
+    """Write one result of a scan as a page, with frames at the moments it speaks of where the clip is still there, and
+    still the same."""
+    path, stills = Path(str(row["path"])), []
+    if row.get("status") == "ok" and path.is_file() and sha256_file(path) == row["sha256"]:
+        with contextlib.suppress(UnreadableInputError):
+            stills = stills_of(path, moments(row))
+    clip = ReportClip(path=path, row=row, audit=row.get("provenance"), stills=stills)
+    return write_report(out_html, title=f"Evidence: {path.name}", clips=[clip])
 
 
 def stills_pack(stills: Sequence[Still]) -> bytes:

@@ -13,6 +13,8 @@ from facewitness.faces import landmarks as lm
 BLINK_LEVEL = 0.6
 """Eye opening over its usual value below which the eye counts as blinking (In Ictu Oculi uses a learned equivalent)."""
 LONGEST_BLINK_S = 0.8
+CALM_S = 0.9
+"""Seconds over which the usual opening of the lids is taken; more than twice a blink."""
 PROFILE_DEG = 40.0
 """Yaw beyond which one eye is hidden and gaze means little."""
 
@@ -173,6 +175,19 @@ def widened(flags: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
         out[k:] |= flags[:-k]
         out[:-k] |= flags[k:]
     return out
+
+
+def calm_opening(opening: NDArray, fps: float) -> NDArray[np.float64]:
+    """(T, n) the opening (T, n) of lids without blinks: its running median over ``CALM_S``, gaps bridged."""
+    from scipy.ndimage import median_filter
+
+    index, out = np.arange(len(opening)), np.asarray(opening, np.float64).copy()
+    for column in out.T:
+        ok = np.isfinite(column)
+        if ok.any():
+            column[:] = np.interp(index, index[ok], column[ok])
+    size = min(round(CALM_S * fps) | 1, len(out) | 1)
+    return median_filter(out, size=(size, 1), mode="nearest")
 
 
 def correlation(a: NDArray, b: NDArray) -> float:

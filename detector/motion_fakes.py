@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from facewitness.detector.evidence import Evidence
+from facewitness.detector.evidence import Evidence, calm_opening
 from facewitness.faces import FaceTrack
 
 KINDS = (
@@ -20,6 +20,7 @@ KINDS = (
     "gaze_damped",
     "gaze_smooth",
     "lids_suppressed",
+    "blinks_removed",
     "eyes_apart",
     "eyes_copied",
     "motion_smooth",
@@ -37,7 +38,13 @@ def make(e: Evidence, kind: str, rng: np.random.Generator) -> Evidence:
     if kind in ("gaze_frozen", "gaze_damped", "gaze_smooth", "eyes_apart", "eyes_copied"):
         track = _gaze(e, kind, rng)
     elif kind == "lids_suppressed":
-        track = _lids(e, float(rng.uniform(0.0, 0.35)))
+        usual = np.nanmedian(e.opening, axis=0)
+        track = _lids(e, usual + (e.opening - usual) * float(rng.uniform(0.0, 0.35)))
+    elif kind == "blinks_removed":
+        calm = calm_opening(e.opening, e.fps)
+        track = _lids(
+            e, np.where(e.opening < calm, calm + (e.opening - calm) * float(rng.uniform(0.0, 0.35)), e.opening)
+        )
     elif kind == "motion_smooth":
         track = _smooth(track, float(rng.uniform(0.8, 2.5)))
     elif kind == "motion_jitter":
@@ -60,7 +67,7 @@ def _gaze(e: Evidence, kind: str, rng: np.random.Generator) -> FaceTrack:
     at = irises[:, :, 0] - middle
     gaze = np.stack([(at * across).sum(-1), (at * down).sum(-1)], -1) / width[..., None]
     usual = np.nanmedian(gaze, axis=0)
-    noise = rng.normal(0, rng.uniform(*NOISE), gaze.shape)
+    noise = _noise(gaze, rng)
     if kind == "gaze_frozen":
         new = usual + noise
     elif kind == "gaze_damped":
@@ -77,14 +84,24 @@ def _gaze(e: Evidence, kind: str, rng: np.random.Generator) -> FaceTrack:
     return replace(e.track, irises=(irises + (centre - irises[:, :, 0])[:, :, None]).astype(np.float32))
 
 
-def _lids(e: Evidence, keep: float) -> FaceTrack:
-    """Lids whose opening keeps only a share of its changes; the outline of the eye is stretched to the new opening."""
+def _noise(gaze: NDArray, rng: np.random.Generator) -> NDArray:
+    """What measuring adds to the gaze (T, 2, 2) of eyes that stand still: by how much the two eyes of this clip differ,
+    at other times for each, so that it has the clip's own strength and colour, and a little that is white."""
+    apart = np.nan_to_num(gaze[:, 0] - gaze[:, 1] - np.nanmedian(gaze[:, 0] - gaze[:, 1], axis=0)) / np.sqrt(2)
+    most = 4 * np.median(np.abs(apart), axis=0) + NOISE[0]
+    apart = np.clip(apart, -most, most)  # a blink is no noise
+    first, between = rng.integers(0, len(gaze)), rng.uniform(0.25, 0.75) * len(gaze)
+    own = np.stack([np.roll(apart, int(first + k * between), axis=0) for k in (0, 1)], 1) * rng.uniform(0.5, 1.2)
+    return own + rng.normal(0, rng.uniform(*NOISE) / 2, gaze.shape)
+
+
+def _lids(e: Evidence, wanted: NDArray) -> FaceTrack:
+    """Lids of the opening ``wanted`` (T, 2) in eye widths; the outline of the eye is stretched to it."""
     middle, across, down, _ = _frame(e)
     eyes = e.track.eyes.astype(np.float64)
     at = eyes - middle[:, :, None]
     u, v = np.einsum("tepk,tek->tep", at, across), np.einsum("tepk,tek->tep", at, down)
     usual = np.nanmedian(e.opening, axis=0)
-    wanted = usual + (e.opening - usual) * keep
     line = (v[..., 1:8].mean(-1, keepdims=True) + v[..., 9:16].mean(-1, keepdims=True)) / 2
     # a shut eye has no height to stretch: the outline is that of the open eye, made lower by a little
     shape = np.nanmedian(v[..., :16] - line, axis=0) * (wanted / np.maximum(usual, 1e-3))[..., None]

@@ -105,7 +105,8 @@ def report_face(measures: FaceMeasures, model: Model, *, number: int) -> tuple[F
     found = {c.name: run_cue(c, e) for c in list_cues()}
     values |= {n: float(f.value) if isinstance(f, Measured) else float("nan") for n, f in found.items()}
     if model.eyes is not None:
-        values["eyes"] = float(model.eyes.decision_function([[values[c.name] for c in list_cues("eyes")]])[0])
+        known = [c.name for c in list_cues("eyes") if c.name in model.columns]  # a model may be older than a cue
+        values["eyes"] = float(model.eyes.decision_function([[values[name] for name in known]])[0])
     x = np.array([[values.get(c, np.nan) for c in model.columns]])
     ratios, weights = model.fusion.ratios_.transform(x)[0], model.fusion.coef_
     p = float(model.calibration.probability(model.fusion.decision_function(x)[0])) if np.isfinite(x).any() else None

@@ -4,14 +4,16 @@ import cv2
 import numpy as np
 
 from facewitness.detector.cues.registry import Abstained, Measured, Needs, cue
-from facewitness.detector.evidence import EYES, Evidence, correlation, widened
+from facewitness.detector.evidence import EYES, Evidence, calm_opening, correlation, widened
 
 BLINKS = "Li, Chang and Lyu, In Ictu Oculi, WIFS 2018"
 LIDS = Needs(iris_px=5, seconds=3, fps=9)
+FLOOR = 0.01
+"""Opening below which a movement of the lids is nothing."""
 
 
 @cue(
-    "blink_rate", family="eyes", unit="per minute", needs=Needs(iris_px=5, seconds=5, fps=9), source=BLINKS,
+    "blink_rate", family="eyes", unit="per minute", needs=LIDS, source=BLINKS,
     low="blinks less often than people do", high="blinks more often than people do",
 )  # fmt: skip
 def blink_rate(e: Evidence) -> Measured:
@@ -41,6 +43,22 @@ def blink_depth(e: Evidence) -> Measured:
     """How far the lids came down at the most: 1 less the 2nd percentile of the opening over the usual one."""
     curve = np.nanmean(e.openness, axis=1)
     return Measured(1 - float(np.nanpercentile(curve, 2)), {"openness": curve})
+
+
+@cue(
+    "blink_contrast", family="eyes", unit="log of a ratio", needs=LIDS, source=BLINKS,
+    low="its lids never come down for a moment by more than they tremble",
+    high="its blinks stand out more than people's",
+)  # fmt: skip
+def blink_contrast(e: Evidence) -> Measured:
+    """How far both lids come down at the most against the second around, over how far the two eyes differ by chance."""
+    curve = np.where(e.frontal[:, None], e.openness, np.nan)
+    calm = calm_opening(curve, e.fps)
+    down = np.nanmax(np.nanmean(calm - curve, axis=1))
+    uneven = curve[:, 0] - curve[:, 1]
+    chance = np.nanpercentile(np.abs(uneven - calm_opening(uneven[:, None], e.fps)[:, 0]), 95)
+    value = float(np.log((max(down, 0.0) + FLOOR) / (chance + FLOOR)))
+    return Measured(value, {"openness": np.nanmean(curve, axis=1)})
 
 
 @cue(

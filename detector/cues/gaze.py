@@ -62,6 +62,18 @@ def gaze_conjugacy(e: Evidence) -> Measured:
 
 
 @cue(
+    "gaze_together", family="eyes", unit="correlation", needs=GAZE,
+    source="Krauzlis et al. 2017 (drifts, small and large jumps and the reflex against head motion turn both eyes)",
+    low="its two eyes do not wander together, as if they stood still and were measured with noise",
+    high="its two eyes wander more alike than a measured pair",
+)  # fmt: skip
+def gaze_together(e: Evidence) -> Measured:
+    """Correlation of the two eyes' gaze across: whatever moves real eyes moves both, and noise of measuring does
+    not."""
+    return Measured(correlation(e.gaze[:, 0, 0], e.gaze[:, 1, 0]), {"right": e.gaze[:, 0, 0], "left": e.gaze[:, 1, 0]})
+
+
+@cue(
     "gaze_difference", family="eyes", unit="eye widths", needs=GAZE, source=DEMIR,
     low="the angle between its eyes hardly changes", high="its eyes drift apart and together",
 )  # fmt: skip

@@ -61,7 +61,7 @@ def test_a_cue_abstains_below_the_iris_size_it_needs(name, drawn):
 def test_a_cue_abstains_when_the_clip_is_too_short(drawn):
     found = run_cue(get_cue("blink_rate"), drawn(seconds=2.0))
     assert isinstance(found, Abstained)
-    assert "needs 5 s" in found.why
+    assert "needs 3 s" in found.why
 
 
 def test_every_cue_names_its_source_unit_and_both_tails():

@@ -27,9 +27,11 @@ def value(name, evidence):
     ("kind", "cue", "sign"),
     [
         ("gaze_frozen", "gaze_spread", -1),
+        ("gaze_frozen", "gaze_together", -1),
         ("gaze_damped", "gaze_spread", -1),
         ("gaze_smooth", "gaze_jumps", -1),
         ("lids_suppressed", "blink_depth", -1),
+        ("blinks_removed", "blink_contrast", -1),
         ("eyes_apart", "gaze_conjugacy", -1),
         ("motion_jitter", "landmark_jitter", +1),
         ("still_head", "head_range", -1),

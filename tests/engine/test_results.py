@@ -167,10 +167,14 @@ def test_the_command_line_reads_exports_and_reviews(stored, tmp_path, facewitnes
     assert json.loads(asked.stdout)["rows"] == [[1]]
     assert facewitness("results", "export", str(tmp_path / "x.parquet"), "--out", out).returncode == 0
     assert "none changed" in facewitness("results", "log", "--out", out).stdout
+    page = tmp_path / "a.html"
+    assert facewitness("results", "show", "a.mp4", "--page", str(page), "--out", out).returncode == 0
+    assert "Evidence: a.mp4" in page.read_text()
     for args, code in (
         (["show", "nothing"], 2),
         (["query", "nonsense"], 2),
         (["show", "--out", str(tmp_path / "no")], 2),
+        (["show", "--page", str(tmp_path / "all.html")], 2),
     ):
         done = facewitness("results", *args, *([] if "--out" in args else ["--out", out]))
         assert done.returncode == code and len(done.stderr.strip().splitlines()) == 1

@@ -28,9 +28,14 @@ MOST_CUES = 3
 def show(
     what: str | None = typer.Argument(None, help="A result's number, path or SHA-256; without it the latest results."),
     out: str = OUT,
+    page: Path | None = typer.Option(
+        None, "--page", help="Write the result as one HTML page too, for screen or paper."
+    ),
     json: bool = JSON,
 ) -> None:
     """Show one result with its reviews, or the latest."""
+    if page is not None and what is None:
+        raise UsageError("--page writes one result; name it: facewitness results show WHAT --page FILE.html.")
     from facewitness.detector.engine.store import open_store
     from facewitness.files import to_json
 
@@ -49,10 +54,16 @@ def show(
         found = store.row(numbers[0]) or {}
         others = [(n, store.row(n) or {}) for n in numbers[1:SHOWN]]
         found["reviews"], found["near"] = store.reviews_of(numbers[0]), store.near_to(numbers[0])
+    if page is not None:
+        from facewitness.dashboard.evidence import evidence_page
+
+        evidence_page(found, page)
     if json:
         typer.echo(to_json(found))
         return
     _print(found)
+    if page is not None:
+        typer.echo(f"\nwritten: {page}")
     if len(numbers) > 1:
         typer.echo(f"\n{len(numbers) - 1} more of that name; show one by its number:")
     for number, other in others:
@@ -73,7 +84,7 @@ def _print(row: dict[str, Any]) -> None:
     model = row.get("model") or {}
     typer.echo(f"  {'model':<12} {model.get('id', '')} {str(model.get('sha256', ''))[:16]}")
     if row.get("provenance"):
-        signer = row["provenance"].get("signer")
+        signer = (row["provenance"].get("signer") or {}).get("common_name")
         typer.echo(f"  {'provenance':<12} {row['provenance']['state']}{f', signed by {signer}' if signer else ''}")
     for reason in row.get("reasons") or []:
         span = f" ({reason['start_s']:.1f} to {reason['end_s']:.1f} s)" if reason.get("end_s") is not None else ""
