@@ -1,7 +1,7 @@
 """What the cues look at: one face's track, the statistics of its surface, its eye crops, and the signals derived from
 them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,10 @@ CALM_S = 0.9
 """Seconds over which the usual opening of the lids is taken; more than twice a blink."""
 PROFILE_DEG = 40.0
 """Yaw beyond which one eye is hidden and gaze means little."""
+
+
+TIMED = ("pts", "boxes", "mesh", "eyes", "irises", "confidence", "blendshapes")
+"""What a track has one of for every look."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,18 @@ class Evidence:
     eyes: EyeCrops | None = None
     brightness: float = float("nan")
     """Mean grey level of the face, 0..255."""
+
+    def between(self, start: int, end: int) -> "Evidence":
+        """The looks from ``start`` to before ``end`` as a clip of their own."""
+        parts = {n: getattr(self.track, n)[start:end] for n in TIMED if getattr(self.track, n) is not None}
+        eyes = self.eyes
+        if eyes is not None:
+            kept = (eyes.frames >= start) & (eyes.frames < end)
+            eyes = EyeCrops(frames=eyes.frames[kept] - start, images=eyes.images[kept], scale=eyes.scale[kept])
+        return replace(
+            self, track=replace(self.track, **parts), eyes=eyes,
+            texture=self.texture[start:end], flow=self.flow[start:end],
+        )  # fmt: skip
 
     @cached_property
     def t(self) -> NDArray[np.float64]:

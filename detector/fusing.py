@@ -27,7 +27,9 @@ FEWEST = 12
 
 LEARNED = ("network", "surface", "eyes")
 """Columns that are learned scores: more of them is never less suspicious."""
-EYE_KINDS = ("gaze_frozen", "gaze_damped", "gaze_smooth", "lids_suppressed", "eyes_apart", "eyes_copied")
+EYE_KINDS = (
+    "gaze_frozen", "gaze_damped", "gaze_smooth", "lids_suppressed", "blinks_removed", "eyes_apart", "eyes_copied",
+)  # fmt: skip
 """Kinds of made motion that are of the eyes alone."""
 
 
