@@ -14,8 +14,14 @@ WINDOW = 8
 """Looked-at frames of a window."""
 
 
+LINEAR_C, LINEAR_SHARE = 0.1, 0.5
+"""Strength of the linear part (scikit-learn's C), and how much of its log odds is added to those of the trees. On
+held-out persons' pseudo-fakes .744 without it and .762 with it (AUC), on the controlled set .657 and .741."""
+
+
 class SurfaceModel(ClassifierMixin, BaseEstimator):
-    """Gradient boosting whose trees are kept as plain arrays, so that they can be stored without a pickle.
+    """Gradient boosting and a logistic regression beside it, kept as plain arrays, so that they can be stored without a
+    pickle. Trees see single regions cross a level, the regression sees small shifts of many.
 
     >>> SurfaceModel(trees=10).fit(features, labels).decision_function(features)  # doctest: +SKIP
     """
@@ -29,6 +35,8 @@ class SurfaceModel(ClassifierMixin, BaseEstimator):
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit to features (N, F) and labels (N,), 1 for fake."""
         from sklearn.ensemble import GradientBoostingClassifier
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.preprocessing import StandardScaler
 
         x, label = np.asarray(X, np.float32), np.asarray(y, int)
         model = GradientBoostingClassifier(
@@ -57,6 +65,11 @@ class SurfaceModel(ClassifierMixin, BaseEstimator):
             self.arrays_["value"][i, :n] = tree.value[:, 0, 0] * self.learning_rate
         prior = float(np.clip(label.mean(), 1e-6, 1 - 1e-6))
         self.arrays_["start"] = np.array([np.log(prior / (1 - prior))], np.float32)
+        scaler = StandardScaler().fit(x)
+        linear = LogisticRegression(C=LINEAR_C, max_iter=500).fit(scaler.transform(x), label)
+        weights = LINEAR_SHARE * linear.coef_[0] / scaler.scale_
+        self.arrays_["weights"] = weights.astype(np.float32)
+        self.arrays_["bias"] = np.array([LINEAR_SHARE * linear.intercept_[0] - scaler.mean_ @ weights], np.float32)
         self.classes_, self.n_features_in_ = np.array([0, 1]), x.shape[1]
         return self
 
@@ -72,7 +85,8 @@ class SurfaceModel(ClassifierMixin, BaseEstimator):
             value = np.take_along_axis(x, np.maximum(feature, 0), 1)
             down = np.where(value <= a["threshold"][trees, node], a["left"][trees, node], a["right"][trees, node])
             node = np.where(feature < 0, node, down)
-        return a["value"][trees, node].sum(1) + float(a["start"][0])
+        score = a["value"][trees, node].sum(1) + float(a["start"][0])
+        return score + x @ a["weights"] + float(a["bias"][0]) if "weights" in a else score
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """(N, 2) probabilities of real and fake."""
