@@ -13,7 +13,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from facewitness.generator.editing import EDITS, edited_frames
 from facewitness.generator.metrics import correlation, psnr
 from facewitness.generator.performance import Performance
 from facewitness.generator.recombine import cut, last_frames
+from facewitness.generator.reconstruct import readings
+from facewitness.generator.reenactment import driver_performance
 from facewitness.generator.shapes import shapes_of
 from facewitness.media import VideoWriter, probe, read_frames
 
@@ -42,6 +44,13 @@ HEAD_ABOVE, HEAD_BESIDE, HEAD_BELOW = 0.55, 0.35, 0.35
 """The head and its feathered border: the face's box grown by these shares of its height."""
 CLOSED, OPEN, BLINK_APART = 0.8, 0.3, 12
 """Closure of lids in a blink and beside it, and frames between one blink and the next."""
+STAYS = {
+    "blink": ("eyeBlinkLeft", "eyeBlinkRight"), "gaze": ("gaze_yaw",), "yaw": ("yaw",), "pitch": ("pitch",),
+    "roll": ("roll",),
+}  # fmt: skip
+"""What a dubbed face must keep of the target, in the judge's channels."""
+APART = 25
+"""Frames between a moment and another one of the same footage."""
 PICTURES_A_SHEET = 6
 MEASURES = ("untouched", "eyes", "gaze", "face", "head", "dubbing")
 
@@ -121,12 +130,12 @@ class Bench:
             worst = max(float(np.abs(self.change(after, n)).mean()) for n in names)
             self.add(edit, f"{kind}: mean change", worst, f"at most {STILL}", lambda v: v <= STILL)
 
-    def run(self, driver: Path | None, only: list[str]) -> list[Check]:
+    def run(self, drivers: list[Path], only: list[str]) -> list[Check]:
         """Make, judge and enter every measurement, or those whose names are in ``only``."""
         print(f"\n{self.actor.name}, {len(self.own)} frames")
         for name in only or MEASURES:
             if name == "dubbing":
-                if driver is not None:
+                for driver in drivers:
                     self.dubbing(driver)
             else:
                 getattr(self, name)()
@@ -259,22 +268,52 @@ class Bench:
         """The mouth follows the driver, eyes and head stay the target's."""
         path = self.out / f"{self.actor.name}-dubbed.mp4"
         speech = limited(driver, self.out, 12.0)
+        edit_name = f"dubbed by {driver.stem[:12]}"
         reenact(self.actor, speech, path, take=("mouth",), driver_rights=RIGHTS, progress=False)
-        made, said = judge(self.command, path), judge(self.command, speech)
-        own = self.rhythm(path)
+        made, said, shown = judge(self.command, path), judge(self.command, speech), self.played(path)
+        own, pasted = (self.shown(name, path, frames) for name, frames in (
+            ("rhythm", (self.stored[k] for k in shown)), ("pasted", self.other_mouths(shown))))  # fmt: skip
         times = made.t[made.t >= made.t[0] + SETTLE_S]
-        pairs = {
-            "blink": ("eyeBlinkLeft", "eyeBlinkRight"), "gaze": ("gaze_yaw",), "yaw": ("yaw",), "pitch": ("pitch",),
-            "roll": ("roll",),
-        }  # fmt: skip
-        for name, channels in pairs.items():
-            r = float(np.mean([correlation(made.at(c, times), own.at(c, times)) for c in channels]))
-            self.add("dubbing", f"{name}: r with the target's own", r, "over .95", lambda v: v > 0.95)
+        for name, channels in STAYS.items():
+            r, limit = (
+                float(np.mean([correlation(of.at(c, times), own.at(c, times)) for c in channels]))
+                for of in (made, pasted)
+            )
+            self.add(edit_name, f"{name}: r with the target's own", r, "over .95", lambda v: v > 0.95)
+            self.add(edit_name, "  with its own mouth of other moments", limit, "(the judge's limit)", None)
         alike = [psnr(a.image[: self.nose(n)], self.stored[n][: self.nose(n)]) for a, n in
-                 zip(read_frames(path, exact_colour=True), self.played(path), strict=True)]  # fmt: skip
-        self.add("dubbing", "PSNR above the nose, in the file, dB", float(np.mean(alike)), "(for comparison)", None)
+                 zip(read_frames(path, exact_colour=True), shown, strict=True)]  # fmt: skip
+        self.add(edit_name, "PSNR above the nose, in the file, dB", float(np.mean(alike)), "(for comparison)", None)
         r = correlation(made.at("jawOpen", times), said.at("jawOpen", times))
-        self.add("dubbing", "jaw: r with the driver's", r, "over .8", lambda v: v > 0.8)
+        self.add(edit_name, "jaw: r with the driver's", r, "over .8", lambda v: v > 0.8)
+        p = driver_performance(speech)
+        seen = np.interp(times - times[0] + SETTLE_S, p.times_s - p.times_s[0], readings(p)["jaw"])
+        r = correlation(seen, said.at("jawOpen", times))
+        self.add(edit_name, "  what the tracker sees of the driver's", r, "(for comparison)", None)
+
+    def other_mouths(self, shown: list[int]) -> Iterator[NDArray[np.uint8]]:
+        """Stored frames with the lower face of another moment, whose head is nearest, set in: nothing but real pixels.
+
+        What the judge reads of eyes and head then differs from the frames alone only because a mouth moved.
+        """
+        shapes = self.actor.shapes
+        still = [*lm.NOSE_BRIDGE, *(i for corners in lm.EYE_CORNERS for i in corners)]
+        square = self.actor.square
+        places = np.ascontiguousarray(shapes.mesh[:, still, :2] / square.scale + [square.x, square.y])
+        flat = places.reshape(len(places), -1)
+        for k in shown:
+            apart = np.abs(np.arange(len(flat)) - k) > APART
+            other = int(np.where(apart, np.square(flat - flat[k]).sum(1), np.inf).argmin())
+            move, _ = cv2.estimateAffinePartial2D(places[other], places[k])
+            mouth = cv2.warpAffine(self.stored[other], move, self.actor.frame_size, borderMode=cv2.BORDER_REPLICATE)
+            mesh = shapes.mesh[k, :, :2] / square.scale + [square.x, square.y]
+            oval = np.zeros(self.stored[k].shape[:2], np.uint8)
+            cv2.fillConvexPoly(oval, cv2.convexHull(mesh[list(lm.FACE_OVAL)].astype(np.int32)), 255)
+            oval[: int(mesh[lm.NOSE_BASE, 1])] = 0
+            width = 0.05 * np.ptp(mesh[:, 0])
+            share = cv2.GaussianBlur(oval.astype(np.float32) / 255, (0, 0), float(width))[..., None]
+            own = self.stored[k].astype(np.float32)
+            yield np.clip(own + share * (mouth - own), 0, 255).astype(np.uint8)
 
     def nose(self, k: int) -> int:
         """Row of the middle of the nose in stored frame ``k``."""
@@ -286,15 +325,15 @@ class Bench:
         times = np.array([f.time_s for f in read_frames(made)])
         return last_frames(self.actor.performance, times - times[0]).tolist()
 
-    def rhythm(self, made: Path) -> Track:
-        """The judge on the target's own footage, played as the dubbed video plays it."""
+    def shown(self, name: str, made: Path, frames: Iterable[NDArray[np.uint8]]) -> Track:
+        """The judge on some frames, played as a dubbed video plays its own."""
         start = next(iter(read_frames(made))).time_s
-        path = self.out / f"{self.actor.name}-rhythm.mp4"
+        path = self.out / f"{self.actor.name}-{name}.mp4"
         info = probe(made)
         with VideoWriter(path, width=info.width, height=info.height, frame_rate=info.frame_rate or Fraction(25),
                          crf=8) as video:  # fmt: skip
-            for k in self.played(made):
-                video.write(self.stored[k])
+            for frame in frames:
+                video.write(frame)
         seen = judge(self.command, path)
         return dataclasses.replace(seen, t=seen.t + start)
 
@@ -354,7 +393,7 @@ def _frames(performance: Performance, first: int, count: int) -> Performance:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--actor", type=Path, action="append", required=True, help="folder of an actor; repeatable")
-    parser.add_argument("--driver", type=Path, help="speech that the actors are dubbed with")
+    parser.add_argument("--driver", type=Path, nargs="+", default=[], help="speech that the actors are dubbed with")
     parser.add_argument("--judge", help="command that judges a video; without it nothing is measured")
     parser.add_argument("--only", nargs="+", default=[], choices=MEASURES, help="measure only these")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of the edits that are made")

@@ -16,6 +16,8 @@ from facewitness.generator.warp import Surround, grid, pull, shells, surround_of
 
 REACH_CM = {"mouth": (0.2, 1.7), "right_eye": (0.25, 0.9), "left_eye": (0.25, 0.9)}
 """Distance from lips or lids at which a region begins to give way to the canvas, and at which it is gone."""
+FOLD_CM = (0.9, 1.6)
+"""The same around an eye that is closed on purpose over an open one, whose fold must not show above the lid."""
 
 
 STRETCH, DARK = 1.15, 0.8
@@ -25,9 +27,9 @@ IRIS_DEAD, IRIS_MOST = 0.02, 0.3
 mended."""
 IRIS_HIDDEN = 0.1
 """An eye open by less than this share of its width shows so little of its iris that correcting it fades out."""
-SEEN_SIDEWAYS, SEEN_UP_DOWN = 1.12, 1.4
-"""Lids hide the iris's edges and the network softens them, so that a tracker of irises sees less of a correction than
-is made: 0.9 of it sideways, 0.6 up and down (footage of two people, moved by 15 and 10 degrees)."""
+SEEN_SIDEWAYS, SEEN_UP_DOWN = 1.3, 1.4
+"""Lids hide the iris's edges, so that a tracker of irises sees less of a correction than is made: 0.8 of it sideways,
+less up and down (footage of two people, moved by 15 and 10 degrees)."""
 LID_EDGE, LASHES, LID_SKIN, LOWER_LID = 0.02, 0.12, 0.3, 0.5
 """In widths of the eye: the iris's correction gives way from so far inside the lids' edges on, over so much where it
 goes sideways and so much where it goes up and down; and the share of the latter that the lower lid takes part in."""
@@ -35,15 +37,15 @@ goes sideways and so much where it goes up and down; and the share of the latter
 
 @cache
 def region_weights() -> dict[str, NDArray[np.float32]]:
-    """Per region (468,): 1 on the region, falling to 0 around it, on the canonical face."""
+    """Per region (468,): 1 on the region, falling to 0 around it, on the canonical face; and with what is around it."""
     xyz = lm.canonical_xyz()
     seeds = {"mouth": (*lm.OUTER_LIPS, *lm.INNER_LIPS), "right_eye": lm.RIGHT_EYE, "left_eye": lm.LEFT_EYE}
     out = {}
     for region, points in seeds.items():
         gap = np.linalg.norm(xyz[:, None] - xyz[list(points)][None], axis=-1).min(1)
-        inner, outer = REACH_CM[region]
-        soft = np.clip((outer - gap) / (outer - inner), 0, 1)
-        out[region] = (soft * soft * (3 - 2 * soft)).astype(np.float32)
+        for name, (inner, outer) in ((region, REACH_CM[region]), (f"{region} and fold", FOLD_CM)):
+            soft = np.clip((outer - gap) / (outer - inner), 0, 1)
+            out[name] = (soft * soft * (3 - 2 * soft)).astype(np.float32)
     return out
 
 
@@ -57,6 +59,7 @@ class Composer:
         self.surround = surround_of(shapes, follow)
         self.shells = shells(shapes, self.surround)
         self.size = frames.shape[1]
+        self.folds = False
 
     @cached_property
     def looks(self) -> NDArray[np.float32]:
@@ -64,9 +67,11 @@ class Composer:
         return looks_of(self.frames, self.shapes)
 
     def within(self, stored: Surround, wanted: Surround) -> "Composer":
-        """The same with other surroundings of the stored faces and the wanted ones, see ``border``."""
+        """The same with other surroundings of the stored faces and the wanted ones, see ``border``, where eyes that are
+        closed bring their lid's fold along."""
         _ = self.looks  # looked at once for all copies
         other = copy(self)
+        other.folds = True
         other.surround, other.shells = wanted, shells(self.shapes, stored)
         return other
 
@@ -79,24 +84,28 @@ class Composer:
 
     def composed(
         self, mesh: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """The same picture, where the canvas's first frame holds each pixel (S, S, 2), and the share of it (S, S;
-        0..1)."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """The same picture, where the canvas's first frame holds each pixel (S, S, 2), the share of it (S, S; 0..1),
+        and the share of any other frame (S, S; 0..1), which is less where a region is of the canvas's frame too."""
         target = self.shell_of(mesh, irises)
         first, second, mix = choice["canvas"]
         where = self.map(target, first)
         out = pull(self.frames[first], where).astype(np.float32)
         share = np.full(out.shape[:2], 1 - mix if first != second else 1.0, np.float32)
+        other = 1 - share
         if mix > 0 and first != second:
             out += mix * (pull(self.frames[second], self.map(target, second)).astype(np.float32) - out)
         boxed = self._regions(target, irises, choice)
-        for box, weight, picture in boxed.values():
+        for region, (box, weight, picture) in boxed.items():
             x0, y0, x1, y1 = box
             canvas = out[y0:y1, x0:x1]
             picture = picture + _light_gap(canvas, picture, weight)
             out[y0:y1, x0:x1] = canvas + weight[..., None] * (picture - canvas)
             share[y0:y1, x0:x1] *= 1 - weight
-        return out, where, share
+            held, more, mixed = choice[region]
+            new = np.float32(held != first) if more == held else (1 - mixed) * (held != first) + mixed * (more != first)
+            other[y0:y1, x0:x1] += weight * (new - other[y0:y1, x0:x1])
+        return out, where, share, other
 
     def shell_of(self, mesh: NDArray[np.float32], irises: NDArray[np.float32]) -> NDArray[np.float32]:
         """(468 + R, 3) the shell of one mesh."""
@@ -110,7 +119,12 @@ class Composer:
         self, target: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]]
     ) -> dict[str, tuple[tuple[int, int, int, int], NDArray[np.float32], NDArray[np.float32]]]:
         out = {}
-        for region, weights in region_weights().items():
+        for region in REACH_CM:
+            side = {"right_eye": 0, "left_eye": 1}.get(region)
+            weights = region_weights()[region]
+            if side is not None and self.folds:
+                shut = _closing(target, self.shells[choice["canvas"][0]], side)
+                weights = weights + shut * (region_weights()[f"{region} and fold"] - weights)
             points = target[: lm.POINTS][weights > 0, :2]
             x0, y0 = np.maximum(np.floor(points.min(0)).astype(int) - 1, 0)
             x1, y1 = np.minimum(np.ceil(points.max(0)).astype(int) + 2, self.size)
@@ -119,7 +133,6 @@ class Composer:
             first, second, mix = choice[region]
             local = target[: lm.POINTS] - np.array([x0, y0, 0], np.float32)
             raster = rasterise(local, lm.triangles(), y1 - y0, x1 - x0)
-            side = {"right_eye": 0, "left_eye": 1}.get(region)
             sources = [first] if mix == 0 or first == second else [first, second]
             values = [weights[:, None]] + [self.shells[i, : lm.POINTS, :2] - target[: lm.POINTS, :2] for i in sources]
             drawn = interpolate(raster, lm.triangles(), np.concatenate(values, axis=1))
@@ -137,6 +150,15 @@ class Composer:
             picture = pictures[0] if len(pictures) == 1 else pictures[0] + mix * (pictures[1] - pictures[0])
             out[region] = (int(x0), int(y0), int(x1), int(y1)), drawn[..., 0], picture
         return out
+
+
+def _closing(wanted: NDArray[np.float32], had: NDArray[np.float32], side: int) -> float:
+    """How far an eye that is open in ``had`` is closed in ``wanted`` (468 or more, 3): 0 by half or less, 1 wholly."""
+    opened, was = (
+        float(np.linalg.norm(m[list(lm.LIDS_UPPER[side]), :2] - m[list(lm.LIDS_LOWER[side]), :2], axis=1).max())
+        for m in (wanted, had)
+    )
+    return float(np.clip(1 - 2 * opened / max(was, 1.0), 0, 1))
 
 
 def _iris_shift(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from facewitness.devices import pick_device
 from facewitness.errors import UsageError
+from facewitness.faces import landmarks as lm
 from facewitness.generator.actor import FILES, Actor
 from facewitness.generator.border import bordered
 from facewitness.generator.expression import EXPRESSIONS, direction
@@ -51,9 +52,11 @@ GROUPS = ("Eyes", "Head", "Expression", "Face shape", "Hair")
 PANE = 0.5
 """A point that is looked at lies on a pane of glass between person and camera, this share of the way from the camera:
 the face's own place in the picture is then the camera itself."""
-PRESSED = 0.5
+PRESSED = 0.3
 """An eye that is closed on purpose is pressed shut: its lashes' line sinks further than a mesh fitted to open eyes puts
 it, by this share of the opening; there it is in real closed eyes."""
+FETCHED, FETCHED_CM = 0.25, 0.15
+"""An eye whose closure, a mouth whose lips change by less is drawn from its own frame, not from another moment."""
 EYE_WIDE = 0.25
 """Share of its opening by which an eye that is opened wide opens further."""
 GAZE_BEYOND_DEG = 25.0
@@ -306,11 +309,7 @@ def edited_frames(
     if only is not None:
         here = np.arange(len(own))[only]
         changed, own, times = pick(changed, here), pick(own, here), times[here]
-    plain = dataclasses.replace(
-        changed,
-        identity=actor.performance.identity,
-        gaze=np.where(np.isclose(changed.gaze, own.gaze, atol=1e-4), own.gaze, _trusted(changed.gaze, actor)),
-    )
+    plain = _to_fetch(dataclasses.replace(changed, identity=actor.performance.identity), own)
     canvas = dataclasses.replace(own, rotation=changed.rotation, translation=changed.translation)
     maker = maker or actor.synthesiser(refine=actor.refine(engine=engine, device=pick_device(device)))
     frames = render(
@@ -322,6 +321,22 @@ def edited_frames(
         if share.any():
             frames = _bald(frames, actor, changed, share)
     return frames, notes
+
+
+def _to_fetch(changed: Performance, own: Performance) -> Performance:
+    """What stored mouths and eyes are chosen for: ``own`` wherever moving its own pixels shows the change better.
+
+    That is so of every change of gaze: the iris is moved with the eye it belongs to. An eye from another moment comes
+    with that moment's lids and brow, and with what the tracker mistook there.
+    """
+    lips = [*lm.OUTER_LIPS, *lm.INNER_LIPS]
+    moved = np.linalg.norm((shapes_of(changed).local - shapes_of(own).local)[:, lips], axis=-1).max(1)
+    return dataclasses.replace(
+        changed,
+        expression=np.where(moved[:, None] < FETCHED_CM, own.expression, changed.expression),
+        lids=np.where(np.abs(changed.lids - own.lids) < FETCHED, own.lids, changed.lids),
+        gaze=own.gaze,
+    )
 
 
 def _footage(own: Performance, actor: Actor) -> NDArray[np.int64] | None:
@@ -340,18 +355,6 @@ def _bald(
     shapes = shapes_of(shown)
     for k, frame in enumerate(frames):
         yield actor.bald(frame, shapes.mesh[k], shapes.head[k], float(share[k]))
-
-
-def _trusted(gaze: NDArray[np.float32], actor: Actor) -> NDArray[np.float32]:
-    """Gaze (T, 2, 2) within what the footage shows reliably, to choose stored eyes by.
-
-    A stored eye that seems to look further aside than nearly all others is mostly a mistake of the tracker; asked for
-    an extreme gaze, retrieval would seek out just those. What is left to go, the iris is moved.
-    """
-    p = actor.performance
-    open_ = p.lids.max(1) < 0.5
-    low, high = np.percentile(p.gaze[open_] if open_.any() else p.gaze, [10, 90], axis=0)
-    return np.clip(gaze, low, high).astype(np.float32)
 
 
 def edit(

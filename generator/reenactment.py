@@ -66,7 +66,9 @@ def reenact(
     performance = (
         driver_performance(driver, face=driver_face, progress=progress) if isinstance(driver, Path) else driver
     )
-    wanted = eased(transfer(performance, actor.performance, take, mode, hold), rest(actor.performance), ease_s)
+    # a dubbed mouth does wholly what the driver's does; ``over_footage`` keeps the rest of the face out of it
+    given = ("expression",) if maker is None and set(take) == {"mouth"} and _stands(take, hold, ease_s) else take
+    wanted = eased(transfer(performance, actor.performance, given, mode, hold), rest(actor.performance), ease_s)
     wanted, notes = within_reach(wanted, actor)
     rate = probe(path).frame_rate if path else _rate(performance)
     label = Label(
@@ -74,7 +76,7 @@ def reenact(
         seed=int(actor.card["seed"]), rights=actor.rights, driver_rights=driver_rights, actor_sha256=actor.sha256,
         model_sha256=actor.card["sha256"].get(FILES["weights"], ""),
     )  # fmt: skip
-    if maker is None and "head" not in (*take, *hold) and ease_s == 0:
+    if maker is None and _stands(take, hold, ease_s):
         frames = over_footage(actor, wanted, take, engine=engine, device=device)
     else:
         frames = render(actor, wanted, engine=engine, device=device, synthesiser=maker)
@@ -89,6 +91,11 @@ def reenact(
     if compare and path:
         side_by_side(path, made, out.with_stem(out.stem + "-compare"))
     return made
+
+
+def _stands(take: Collection[str], hold: Collection[str], ease_s: float) -> bool:
+    """Whether the head is the actor's own, so that pictures can stand on the actor's own frames."""
+    return "head" not in (*take, *hold) and ease_s == 0
 
 
 def driver_performance(video: Path, *, face: int = 0, progress: bool = False) -> Performance:

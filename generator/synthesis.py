@@ -103,14 +103,15 @@ class Synthesiser:
         ``earlier`` are the shapes before the first, for a network that looks back on them; this one does not.
         ``grounding`` is called on the thread that composes, ahead of the network, so that both processors have work.
 
-        With ``faithful``, ``alpha`` is 0 wherever the base is the frame it stands on, so that footage stays footage.
+        With ``faithful``, ``alpha`` is 0 wherever the base is the frame it stands on, so that footage stays footage;
+        the network mends only what was fetched from other frames.
         That frame is the canvas, or what a further choice of the name ``FOOTAGE`` says.
         """
         del earlier
         choices = choices or self.plan(wanted, allowed=allowed)
         before: NDArray[np.uint8] | None = None
         ready = read_ahead(self._bases(wanted, choices, grounding), AHEAD)
-        for mesh, irises, choice, (base, where, share), condition, ground in ready:
+        for mesh, irises, choice, (base, where, share, other), condition, ground in ready:
             picture, rounded = base, np.asarray(np.clip(base + 0.5, 0, 255), np.uint8)
             if self.refine is not None and self.finish.strength > 0:
                 refined = self.refine(network_input(rounded, condition, before)[None])[0]
@@ -119,9 +120,11 @@ class Synthesiser:
             canvas = choice["canvas"]
             behind = choice.get(FOOTAGE, canvas)
             alpha = self.alpha(mesh, irises, canvas[0])
+            shown = self._detailed(picture, condition)
             if faithful:
                 alpha = alpha * self._changed(base, behind)
-            shown = self._detailed(picture, condition)
+                if canvas[0] == behind[0]:  # what only moved needs no network
+                    shown = np.clip(base + _wider(other, self.size)[..., None] * (shown - base), 0, 255)
             yield Made1(
                 picture=shown, alpha=alpha, canvas=canvas, behind=behind, where=where, share=share, ground=ground
             )
@@ -130,11 +133,11 @@ class Synthesiser:
         """What the network is given, frame by frame; runs ahead of it on a thread of its own."""
         for t in range(len(wanted)):
             mesh, irises, choice = wanted.mesh[t], wanted.irises[t], at(choices, t)
-            base, where, share = self.composer.composed(mesh, irises, choice)
+            base, where, share, other = self.composer.composed(mesh, irises, choice)
             condition = conditioning(mesh, irises, self.texture, self.size)
             canvas = choice["canvas"]
             ground = None if grounding is None else grounding(canvas, choice.get(FOOTAGE, canvas), where, share)
-            yield mesh, irises, choice, (base, where, share), condition, ground
+            yield mesh, irises, choice, (base, where, share, other), condition, ground
 
     def alpha(self, mesh: NDArray[np.float32], irises: NDArray[np.float32], canvas: int) -> NDArray[np.float32]:
         """(S, S) 1 where the head is or was moved from, falling to 0 at the edge of what a warp touches."""
@@ -162,6 +165,12 @@ class Synthesiser:
             face = cv2.blur(condition[..., 5], (7, 7)).astype(np.float32) * np.float32(self.finish.detail / 255)
             picture = picture + face[..., None] * (picture - cv2.GaussianBlur(picture, (0, 0), 1.0))
         return np.clip(picture, 0, 255)
+
+
+def _wider(other: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """(S, S) 1 where a good part comes from other frames, falling to 0 a little beyond."""
+    k = max(3, size // 48)
+    return np.asarray(cv2.blur(cv2.dilate(np.clip(2 * other, 0, 1), np.ones((k, k), np.uint8)), (k, k)), np.float32)
 
 
 def network_input(

@@ -81,6 +81,10 @@ LID_MEETING = 0.9
 """Lids meet this far down from the upper one: the lower lid hardly moves (Doane, Am. J. Ophthalmology 1980)."""
 
 
+PRESSED_FLAT = 0.25
+"""The line of pressed lids sinks along its whole length: by this power of how far the eye opens there."""
+
+
 def lid_fields(identity: Identity) -> NDArray[np.float32]:
     """(2, 468, 3) movement in centimetres of the skin around this person's right, left eye while it closes fully.
 
@@ -109,7 +113,10 @@ def head_mesh(identity: Identity, expression: NDArray, lids: NDArray) -> NDArray
         upper, lower = list(lm.LIDS_UPPER[eye][1:-1]), list(lm.LIDS_LOWER[eye][1:-1])
         gap = shape[..., lower, :] - shape[..., upper, :]
         closure = np.minimum(lids[..., eye, None, None], 1)
-        pressed = np.maximum(lids[..., eye, None, None] - 1, 0)
+        size = np.linalg.norm(gap, axis=-1, keepdims=True)
+        widest = np.maximum(size.max(-2, keepdims=True), 1e-6)
+        flat = (np.maximum(size, 1e-6) / widest) ** (PRESSED_FLAT - 1)
+        pressed = np.maximum(lids[..., eye, None, None] - 1, 0) * flat
         shape[..., upper, :] += (LID_MEETING * closure + pressed) * gap
         shape[..., lower, :] -= ((1 - LID_MEETING) * closure - pressed) * gap
     return shape
