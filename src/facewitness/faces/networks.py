@@ -9,7 +9,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,11 @@ from facewitness.faces import landmarks as lm
 MESH_PX, IRIS_PX, PATCH_PX = 192, 64, 16
 ROI_SCALE = 1.5
 """A face's crop is a square this many times the longer side of its box."""
-FACE_LOOKS = ((1.0, False), (0.9, True))
-"""Crops of a face, as shares of ``ROI_SCALE`` and whether mirrored: the first alone is one look, the mean of both is
-steadier, and what the network sees differently on either side cancels. Correlation of yaw with another tracker on six
-real clips .921 with one, .937 with both; a third, of any size, added nothing."""
 EYE_ROI_SCALES = (2.3, 2.0, 2.7)
 """An eye's crop is a square this many times the distance of its corners: the first alone is one look, the mean of all
 three is steadier. Correlation of sideways gaze with another tracker on nine real clips .81 with one, .86 with three."""
+MIRRORED_RIM = (0, 3, 2, 1, 4)
+"""Order of the iris points of a mirrored eye: centre, then the rim at the picture's right, top, left and bottom."""
 MIN_DETECTION = 0.5
 MAX_OVERLAP = 0.3
 LOGIT_LIMIT = 100.0
@@ -70,12 +68,13 @@ class Network:
         with _quietly():
             self._interpreter = Interpreter(**source, num_threads=1)
             self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._inputs = [d["index"] for d in self._interpreter.get_input_details()]
         self._outputs = [d["index"] for d in self._interpreter.get_output_details()]
 
-    def __call__(self, x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Run one input of the model's shape, float32; returns fresh arrays."""
-        self._interpreter.set_tensor(self._input, x)
+    def __call__(self, *x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Run inputs of the model's shapes, float32; returns fresh arrays."""
+        for place, values in zip(self._inputs, x, strict=True):
+            self._interpreter.set_tensor(place, values)
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(i) for i in self._outputs]
 
@@ -285,6 +284,8 @@ class Seen:
     """How sure the network is that there is a face, 0..1."""
     patch: NDArray[np.float32]
     """(16, 16, 3) the face itself, small, 0..255: tells a cut to another person from a movement."""
+    eyes: NDArray[np.float32] | None = None
+    """(2, 71, 2) where the network gives outlines of the eyes itself."""
     irises: NDArray[np.float32] | None = None
     """(2, 5, 2) where the network gives irises itself."""
     blendshapes: NDArray[np.float32] | None = None
@@ -300,27 +301,26 @@ def patch_of(cut: NDArray[Any]) -> NDArray[np.float32]:
 
 
 class MeshNetwork:
-    """468 points of a face in a crop of 192 pixels; ``looks`` is the number of crops whose points are averaged,
-    1 or 2; more count as 2."""
+    """468 points of a face in a crop of 192 pixels."""
 
-    def __init__(self, looks: int = 1) -> None:
+    def __init__(self) -> None:
         self._network = Network(weights.fetch("face_landmark"))
-        self._looks = FACE_LOOKS[:looks]
 
-    def __call__(self, image: NDArray[np.uint8], roi: Roi) -> "Seen":
+    def __call__(self, image: NDArray[np.uint8], roi: Roi) -> Seen:
         """Look at one crop of the picture."""
-        found = [self._look(image, replace(roi, side=roi.side * scale), flip=flip) for scale, flip in self._looks]
-        _, confidence, patch = found[0]
-        return Seen(np.mean([mesh for mesh, _, _ in found], axis=0), confidence, patch)
+        cut = crop(image, roi, MESH_PX)
+        points, confidence = self.points(as_input(cut))
+        return Seen(to_picture(points, roi, MESH_PX), confidence, patch_of(cut))
 
-    def _look(
-        self, image: NDArray[np.uint8], roi: Roi, *, flip: bool
-    ) -> tuple[NDArray[np.float32], float, NDArray[np.float32]]:
-        """Mesh in the picture, confidence and patch of one crop, mirrored or not."""
-        cut = crop(image, roi, MESH_PX, flip=flip)
-        points, flag = self._network(cut.astype(np.float32)[None] / np.float32(255))
-        mesh = to_picture(points.reshape(lm.POINTS, 3), roi, MESH_PX, flip=flip)
-        return mesh[lm.mirror()] if flip else mesh, float(sigmoid(flag.ravel()[0])), patch_of(cut)
+    def points(self, x: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        """Points (468, 3) in pixels of a crop (1, 192, 192, 3), 0..1, counted from its edge, and confidence 0..1."""
+        points, flag = self._network(x)
+        return points.reshape(lm.POINTS, 3), float(sigmoid(flag.ravel()[0]))
+
+
+def as_input(cut: NDArray[Any]) -> NDArray[np.float32]:
+    """A crop (H, W, 3), 0..255, as the networks take it: (1, H, W, 3), 0..1."""
+    return cut.astype(np.float32)[None] / np.float32(255)
 
 
 def to_picture(points: NDArray[np.float32], roi: Roi, size: int, *, flip: bool = False) -> NDArray[np.float32]:
@@ -355,13 +355,12 @@ class IrisNetwork:
             width = float(np.abs(across).max())
             seen = [self._look(image, Roi(float(x), float(y), width * s, turn), flip=side == 1) for s in self._scales]
             eyes[side], irises[side] = np.split(np.mean(seen, axis=0), [71])
-        irises[1] = irises[1][[0, 3, 2, 1, 4]]  # un-mirror the rim: right, top, left, bottom of the picture
+        irises[1] = irises[1][list(MIRRORED_RIM)]
         return eyes, irises
 
     def _look(self, image: NDArray[np.uint8], roi: Roi, *, flip: bool) -> NDArray[np.float64]:
         """(76, 2) outline and iris in one crop, in pixels of the picture."""
-        cut = crop(image, roi, IRIS_PX, flip=flip).astype(np.float32)[None] / np.float32(255)
-        contour, iris = self._network(cut)
+        contour, iris = self._network(as_input(crop(image, roi, IRIS_PX, flip=flip)))
         points = np.concatenate([contour.reshape(71, 3), iris.reshape(5, 3)])[:, :2].astype(np.float64)
         return apply(roi.to_picture(IRIS_PX, flip=flip), points - 0.5)
 
