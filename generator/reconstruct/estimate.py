@@ -38,6 +38,9 @@ IDENTITY_FRAMES = 600
 POSE_POINTS = 110
 SHAPE_ROUNDS, FRONTAL_DEG = 5, 35.0
 """Turns of shape and pose, and how far a head may turn (one standard deviation) and still tell the neutral shape."""
+LOWER_FACE_CM, LOWER_FACE_SHARE = 2.0, 0.1
+"""Below the wings of the nose (in the canonical face) landmarks count this much for the expression that pose is found
+with."""
 SMOOTH_FRAMES = 1.0
 TURN_STEP_RAD, SHIFT_STEP_CM, MODE_STEP, LID_STEP, GAZE_STEP_RAD = 0.02, 0.25, 0.5, 0.12, 0.06
 """What counts as movement rather than noise between neighbouring frames."""
@@ -130,15 +133,23 @@ def _pose_and_expression(mesh: NDArray, shape: NDArray, camera: Camera) -> tuple
     for contour in lm.IRIS_CONTOURS:
         weights[list(contour[:32])] = 0.02  # lids have parameters of their own
     weights[list(lm.FACE_OVAL)] = 0.3
+    # a mouth that opens must not nod the head: pose is found with what the upper face does
+    upper = weights * np.where(lm.canonical_xyz()[:, 1] > LOWER_FACE_CM, LOWER_FACE_SHARE, 1)
     pose = _pose(mesh, shape, camera, first_pose(mesh, shape, camera))
     expression = np.zeros((len(mesh), len(modes)))
+
+    def moved(expression: NDArray) -> NDArray:
+        return shape + (expression @ modes.reshape(len(modes), -1)).reshape(-1, lm.POINTS, 3)
+
+    def fitted(expression: NDArray, weights: NDArray) -> NDArray:
+        every = np.broadcast_to(weights, mesh.shape[:2])
+        head = in_head_frame(centre_depth(mesh, moved(expression), pose, camera, every), pose, camera)
+        return fit_modes(head - shape, pose, modes, weights, visibility(pose.rotation), face_sides())
+
     for _ in range(2):
-        now = shape + (expression @ modes.reshape(len(modes), -1)).reshape(-1, lm.POINTS, 3)
-        pose = _pose(mesh, now, camera, pose, rounds=1)
-        deep = centre_depth(mesh, now, pose, camera, np.broadcast_to(weights, mesh.shape[:2]))
-        head = in_head_frame(deep, pose, camera)
-        expression = fit_modes(head - shape, pose, modes, weights, visibility(pose.rotation), face_sides())
-    return pose, expression
+        pose = _pose(mesh, moved(expression), camera, pose, rounds=1)
+        expression = fitted(expression, upper)
+    return pose, fitted(expression, weights)
 
 
 def _frontal(pose: Pose) -> NDArray[np.bool_]:
