@@ -34,6 +34,7 @@ from facewitness.generator.reconstruct import angles_deg, head_mesh, project, re
 from facewitness.generator.reconstruct.eyes import blink_times
 from facewitness.generator.reconstruct.model import lid_opening
 from facewitness.generator.reconstruct.rotation import similarity, to_matrix
+from facewitness.generator.reconstruct.solve import sight
 from facewitness.media import probe, read_frames
 from facewitness.media.types import Frame
 
@@ -155,9 +156,13 @@ def _acted(clips: Path | None, frames: int) -> list[NDArray]:
 def channels_of(p: Performance) -> dict[str, NDArray]:
     """What the other tracker reports, read off a performance; gaze to the picture's left counts as its does.
 
-    ``gaze_y`` is read as the other tracker counts it, lids included; ``gaze_y_alone`` is the eyeballs' own.
+    ``gaze_y`` is read as the other tracker counts it, lids included; ``gaze_y_alone`` is the eyeballs' own. Its angles
+    count from the line of sight, because it lays its mesh on the canonical face as if it stood on the camera's axis.
     """
     seen = readings(p)
+    straight = np.swapaxes(sight(p.translation[:, :2] / p.translation[:, 2:]), 1, 2) @ to_matrix(p.rotation)
+    angles = angles_deg(Rotation.from_matrix(straight).as_rotvec())
+    seen |= {name: angles[:, k] for k, name in enumerate(("yaw", "pitch", "roll"))}
     same = ("blink", "jaw", "smile", "pucker", "brow", "yaw", "pitch", "roll")
     return {
         "gaze_x": -seen["look_right"], "gaze_y": seen["look_down"], "gaze_y_alone": p.gaze.mean(1)[:, 1],

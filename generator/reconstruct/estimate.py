@@ -23,6 +23,7 @@ from facewitness.generator.reconstruct.rotation import angles_deg
 from facewitness.generator.reconstruct.smooth import fill, smooth
 from facewitness.generator.reconstruct.solve import (
     Pose,
+    along_axis,
     centre_depth,
     face_sides,
     first_pose,
@@ -71,9 +72,9 @@ def reconstruct(track: FaceTrack) -> Performance:
         )
     seen = _pick(track, np.flatnonzero(good))
     camera = assumed_camera(track)
-    mesh = seen.mesh.astype(np.float64)
+    mesh = along_axis(seen.mesh, camera)
     shape = _neutral(seen, camera)
-    pose, expression = _pose_and_expression(mesh, shape, camera)
+    pose, expression = _pose_and_expression(mesh, shape, camera, first_pose(seen.mesh, shape, camera))
     head = in_head_frame(_deepened(mesh, shape, pose, camera), pose, camera)
     opening = eye.eye_opening(seen, head, pose, camera)
     sure = _frontal(pose)
@@ -105,9 +106,9 @@ def _deepened(mesh: NDArray, shape: NDArray, pose: Pose, camera: Camera) -> NDAr
 
 def _neutral(seen: FaceTrack, camera: Camera) -> NDArray[np.float64]:
     """The person's neutral face, from frames spread over the clip."""
-    mesh = seen.mesh[usable_frames(seen, IDENTITY_FRAMES)].astype(np.float64)
-    shape = template()
-    pose = first_pose(mesh, shape, camera)
+    seen = _pick(seen, usable_frames(seen, IDENTITY_FRAMES))
+    mesh, shape = along_axis(seen.mesh, camera), template()
+    pose = first_pose(seen.mesh, shape, camera)
     for turn in range(SHAPE_ROUNDS):
         if turn:
             pose = _pose(mesh, shape, camera, pose)
@@ -126,7 +127,7 @@ def _pose(mesh: NDArray, shape: NDArray, camera: Camera, start: Pose, rounds: in
     return refine_pose(start, shape[..., at, :], mesh[:, at], camera, weights, rounds)
 
 
-def _pose_and_expression(mesh: NDArray, shape: NDArray, camera: Camera) -> tuple[Pose, NDArray]:
+def _pose_and_expression(mesh: NDArray, shape: NDArray, camera: Camera, start: Pose) -> tuple[Pose, NDArray]:
     b = basis()
     modes = b.modes.astype(np.float64)
     weights = np.ones(lm.POINTS)
@@ -135,7 +136,7 @@ def _pose_and_expression(mesh: NDArray, shape: NDArray, camera: Camera) -> tuple
     weights[list(lm.FACE_OVAL)] = 0.3
     # a mouth that opens must not nod the head: pose is found with what the upper face does
     upper = weights * np.where(lm.canonical_xyz()[:, 1] > LOWER_FACE_CM, LOWER_FACE_SHARE, 1)
-    pose = _pose(mesh, shape, camera, first_pose(mesh, shape, camera))
+    pose = _pose(mesh, shape, camera, start)
     expression = np.zeros((len(mesh), len(modes)))
 
     def moved(expression: NDArray) -> NDArray:
