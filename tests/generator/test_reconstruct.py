@@ -27,6 +27,7 @@ from facewitness.generator.reconstruct.identity import eye_centres, template
 from facewitness.generator.reconstruct.model import gaze_vectors, lid_opening
 from facewitness.generator.reconstruct.rotation import to_matrix
 from facewitness.generator.reconstruct.smooth import fill, smooth
+from facewitness.generator.reconstruct.solve import sight
 
 FRAMES = 120
 
@@ -63,9 +64,13 @@ def known() -> Performance:
 
 
 def as_track(p: Performance, noise_px: float = 0.0, seed: int = 0) -> FaceTrack:
-    """The track a perfect tracker would give of a performance."""
+    """The track a perfect tracker would give of a performance: depth along the line of sight through the face."""
     rng = np.random.default_rng(seed)
     mesh = project(p)
+    middle = mesh[..., :2].mean(1)
+    turn = sight((middle - [(p.camera.width - 1) / 2, (p.camera.height - 1) / 2]) / p.camera.focal_px)
+    aside = ((mesh[..., :2] - middle[:, None]) @ turn[:, 2, :2, None])[..., 0]
+    mesh[..., 2] = (mesh[..., 2] - aside) / turn[:, 2, 2, None]
     eyes = np.stack([mesh[:, list(c), :2] for c in lm.IRIS_CONTOURS], 1)
     irises = project_irises(p)
     mesh, eyes, irises = (x + rng.normal(size=x.shape) * noise_px for x in (mesh, eyes, irises))
@@ -90,6 +95,17 @@ def test_head_rotation_within_a_degree_up_to_large_yaw(known, found):
     error = angles_deg(found.rotation) - angles_deg(known.rotation)
     assert np.abs(error - np.median(error, 0)).mean() < 0.5
     assert np.abs(np.median(error, 0)).max() < 1.5, "the person's own neutral may sit a little differently"
+
+
+def test_a_near_face_at_the_pictures_edge_is_turned_no_further_than_one_in_the_middle(known):
+    """Networks see a face along the line of sight to it; seen from the camera's axis it has turned."""
+    held = replace(known, rotation=from_angles_deg(angles_deg(known.rotation) * [0.4, 0.4, 0.4]).astype(np.float32))
+    errors = []
+    for aside in ([0, 0], [9, 7]):
+        at = np.array([*aside, 40]) + (known.translation - [0, 0, 55]) * 0.3
+        p = reconstruct(as_track(replace(held, translation=at.astype(np.float32)), noise_px=0.3))
+        errors.append(np.median(angles_deg(p.rotation) - angles_deg(held.rotation), axis=0))
+    assert np.abs(errors[1] - errors[0])[:2].max() < 1, "degrees; the line of sight lies 12 and 10 aside"
 
 
 def test_place_is_found_up_to_the_scale_no_single_camera_can_know(known, found):
