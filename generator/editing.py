@@ -20,9 +20,9 @@ from facewitness.generator.expression import EXPRESSIONS, direction
 from facewitness.generator.label import Label
 from facewitness.generator.performance import Performance
 from facewitness.generator.publishing import Made, publish
-from facewitness.generator.recombine import GAZE_LIMIT_RAD
+from facewitness.generator.recombine import GAZE_LIMIT_RAD, lower_face
 from facewitness.generator.reenactment import driver_performance, render, within_reach
-from facewitness.generator.shape import SHAPES, reshaped
+from facewitness.generator.shape import LIMITS, MOST, SHAPES, reshaped
 from facewitness.generator.shapes import shapes_of
 from facewitness.generator.synthesis import Synthesiser
 from facewitness.progress import track as progress_bar
@@ -157,7 +157,7 @@ def _express(name: str) -> Change:
 EDITS: tuple[Edit, ...] = (
     Edit(name="expression", group="Expression", unit="times", low=-1, high=1,
          meaning="-1: none, 0: as it is, 1: twice as strong", change=_strength),
-    *(Edit(name=name, group="Expression", unit="strength", low=-1, high=1, meaning=e.meaning, change=_express(name))
+    *(Edit(name=name, group="Expression", unit="strength", low=e.low, high=1, meaning=e.meaning, change=_express(name))
       for name, e in EXPRESSIONS.items()),
     Edit(name="close_right_eye", group="Eyes", unit="closure", low=0, high=1, meaning="the right eye closes",
          change=_lids(0)),
@@ -171,9 +171,9 @@ EDITS: tuple[Edit, ...] = (
          change=_turn(1)),
     Edit(name="head_roll", group="Head", unit="degrees", low=-20, high=20, meaning="head tilted clockwise",
          change=_turn(2)),
-    Edit(name="head_x", group="Head", unit="cm", low=-4, high=4, meaning="head moved to the picture's right",
+    Edit(name="head_x", group="Head", unit="cm", low=-2.5, high=2.5, meaning="head moved to the picture's right",
          change=_shift(0)),
-    Edit(name="head_y", group="Head", unit="cm", low=-4, high=4, meaning="head moved down", change=_shift(1)),
+    Edit(name="head_y", group="Head", unit="cm", low=-2, high=2, meaning="head moved down", change=_shift(1)),
     Edit(name="look_at", group="Eyes", unit="share", low=0, high=1, change=_alone,
          meaning="gaze drawn to the point look_x, look_y"),
     Edit(name="look_x", group="Eyes", unit="percent", low=-100, high=100, change=_alone,
@@ -182,8 +182,8 @@ EDITS: tuple[Edit, ...] = (
          meaning="that point, of the height from the picture's middle down"),
     Edit(name="gaze_yaw", group="Eyes", unit="degrees", low=-25, high=25, meaning="eyes to the right", change=_gaze(0)),
     Edit(name="gaze_pitch", group="Eyes", unit="degrees", low=-20, high=20, meaning="eyes down", change=_gaze(1)),
-    *(Edit(name=name, group="Face shape", unit="percent", low=-30, high=30, meaning=meaning)
-      for name, meaning in SHAPES.items()),
+    *(Edit(name=name, group="Face shape", unit="percent", low=100 * LIMITS.get(name, (-MOST, MOST))[0],
+           high=100 * LIMITS.get(name, (-MOST, MOST))[1], meaning=meaning) for name, meaning in SHAPES.items()),
     Edit(name="hair_removed", group="Hair", unit="share", low=0, high=1, change=_alone,
          meaning="a bald head; hair on the shoulders stays; the first look at it takes some seconds"),
 )  # fmt: skip
@@ -309,18 +309,26 @@ def edited_frames(
     if only is not None:
         here = np.arange(len(own))[only]
         changed, own, times = pick(changed, here), pick(own, here), times[here]
-    plain = _to_fetch(dataclasses.replace(changed, identity=actor.performance.identity), own)
+    mouthless = dataclasses.replace(changed, expression=own.expression) if _upper_only(settings) else None
+    plain = _to_fetch(dataclasses.replace(mouthless or changed, identity=actor.performance.identity), own)
     canvas = dataclasses.replace(own, rotation=changed.rotation, translation=changed.translation)
     maker = maker or actor.synthesiser(refine=actor.refine(engine=engine, device=pick_device(device)))
     frames = render(
         actor, changed, plan_for=plain, canvas_for=canvas, faithful=True, footage=_footage(own, actor),
-        synthesiser=bordered(maker, actor, own, changed),
+        synthesiser=bordered(maker, actor, own, changed), still=mouthless,
+        moving=1 - lower_face() if mouthless else None,
     )  # fmt: skip
     if "hair_removed" in settings:
         share = np.clip(_values(settings["hair_removed"], times), 0, 1)
         if share.any():
             frames = _bald(frames, actor, changed, share)
     return frames, notes
+
+
+def _upper_only(settings: Mapping[str, Keys]) -> bool:
+    """Whether all that is edited of the expression is above the mouth, which is then left as it is."""
+    asked = [n for n in settings if n == "expression" or n in EXPRESSIONS]
+    return bool(asked) and all(n in EXPRESSIONS and EXPRESSIONS[n].upper for n in asked)
 
 
 def _to_fetch(changed: Performance, own: Performance) -> Performance:

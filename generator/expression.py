@@ -38,6 +38,10 @@ class Expression:
     """How far the person's right and left half take part."""
     middle: Anchors = field(default_factory=dict)
     """Of the middle of the face, and of what is not mirrored."""
+    low: float = -1.0
+    """How far it can be turned round: a face's rest is nearer to one end of some movements than to the other."""
+    upper: bool = False
+    """Whether the mouth has no part in it."""
 
 
 _SMILE: Anchors = {
@@ -59,9 +63,10 @@ _LOWER = (17, 84, 314, 14, 87, 317, 152, 175, 199, 200)
 
 EXPRESSIONS = {
     "smile": Expression("corners of the mouth up and apart, cheeks raised (negative: down)", _SMILE,
-                        middle={0: (0, -0.06, 0.06), 13: (0, -0.06, 0.06), 14: (0, -0.03, 0.06), 17: (0, 0.0, 0.05)}),
-    "smile_right": Expression("the person's right corner of the mouth", _SMILE, RIGHT),
-    "smile_left": Expression("the person's left corner of the mouth", _SMILE, LEFT),
+                        middle={0: (0, -0.06, 0.06), 13: (0, -0.06, 0.06), 14: (0, -0.03, 0.06), 17: (0, 0.0, 0.05)},
+                        low=-0.5),
+    "smile_right": Expression("the person's right corner of the mouth", _SMILE, RIGHT, low=-0.5),
+    "smile_left": Expression("the person's left corner of the mouth", _SMILE, LEFT, low=-0.5),
     "frown": Expression("corners of the mouth down", {
         291: (0.10, 0.55, 0.10), 308: (0.08, 0.48, 0.08), 375: (0.08, 0.40, 0.06), 409: (0.06, 0.35, 0.06),
         321: (0.05, 0.18, 0.0), 270: (0.04, 0.12, 0.0), 287: (0.10, 0.50, 0.05), 432: (0.05, 0.35, 0.0)},
@@ -84,15 +89,16 @@ EXPRESSIONS = {
     "lower_lip_drop": Expression("lower lip down", {
         314: (0, 0.42, 0), 405: (0.02, 0.36, 0), 321: (0.03, 0.2, 0), 317: (0, 0.42, 0), 402: (0.02, 0.34, 0)},
         middle={17: (0, 0.42, 0), 14: (0, 0.42, 0), 13: (0, 0, 0), 152: (0, 0, 0)}),
-    "brow_up": Expression("both brows up", _BROW),
-    "brow_up_right": Expression("the person's right brow up", _BROW, RIGHT),
-    "brow_up_left": Expression("the person's left brow up", _BROW, LEFT),
+    "brow_up": Expression("both brows up", _BROW, low=-0.4, upper=True),
+    "brow_up_right": Expression("the person's right brow up", _BROW, RIGHT, low=-0.4, upper=True),
+    "brow_up_left": Expression("the person's left brow up", _BROW, LEFT, low=-0.4, upper=True),
     "brow_down": Expression("brows down and together", {
         300: (0, 0.15, 0), 293: (-0.05, 0.25, 0), 334: (-0.12, 0.40, 0), 296: (-0.20, 0.50, 0), 336: (-0.28, 0.55, 0),
-        276: (0, 0.12, 0), 283: (-0.05, 0.20, 0), 282: (-0.1, 0.32, 0), 295: (-0.18, 0.42, 0), 285: (-0.25, 0.48, 0)}),
+        276: (0, 0.12, 0), 283: (-0.05, 0.20, 0), 282: (-0.1, 0.32, 0), 295: (-0.18, 0.42, 0), 285: (-0.25, 0.48, 0)},
+        upper=True),
     "eye_wide": Expression("eyes opened wide", {
         386: (0, -0.16, 0), 385: (0, -0.15, 0), 387: (0, -0.14, 0), 384: (0, -0.10, 0), 388: (0, -0.09, 0),
-        374: (0, 0.06, 0), 380: (0, 0.05, 0), 373: (0, 0.05, 0)}),
+        374: (0, 0.06, 0), 380: (0, 0.05, 0), 373: (0, 0.05, 0)}, upper=True),
     "nose_sneer": Expression("wings of the nose up", {
         294: (0.02, -0.32, 0.02), 327: (0.02, -0.30, 0.02), 331: (0.02, -0.30, 0), 278: (0.03, -0.30, 0),
         269: (0, -0.14, 0), 270: (0.02, -0.10, 0)}, middle={0: (0, -0.12, 0), 13: (0, -0.12, 0)}),

@@ -184,13 +184,14 @@ def render(
     allowed: NDArray[np.bool_] | None = None, synthesiser: Synthesiser | None = None,
     plan_for: Performance | None = None, canvas_for: Performance | None = None, faithful: bool = False,
     footage: NDArray[np.int64] | None = None, moving: NDArray[np.float32] | None = None,
+    still: Performance | None = None,
 ) -> Iterator[NDArray[np.uint8]]:  # fmt: skip
     """Yield whole frames, (height, width, 3) RGB uint8, of the actor giving ``performance``.
 
     Stored frames are chosen for ``plan_for`` where the face's shape was edited (the same performance with the
     actor's own shape), the canvas for ``canvas_for`` (the same head without the edited expression). ``faithful``
     leaves every pixel that need not change as it is in the footage: in the canvas, or the stored frames ``footage``
-    (T,). ``moving`` (468,) 0..1 says how far each point of the mesh may leave ``canvas_for``.
+    (T,). ``moving`` (468,) 0..1 says how far each point of the mesh may leave ``still``, or ``canvas_for`` without it.
     """
     maker = synthesiser or actor.synthesiser(refine=actor.refine(engine=engine, device=pick_device(device)))
     stored = actor.full_frames()
@@ -200,9 +201,11 @@ def render(
     try:
         wanted = square.shapes(shapes_of(performance))
         canvas = square.shapes(shapes_of(canvas_for)) if canvas_for else None
-        if moving is not None and canvas is not None:
-            mesh = canvas.mesh + moving[:, None] * (wanted.mesh - canvas.mesh)
-            wanted = dataclasses.replace(wanted, mesh=mesh, irises=canvas.irises)
+        kept = square.shapes(shapes_of(still)) if still else canvas
+        if moving is not None and kept is not None:
+            mesh = kept.mesh + moving[:, None] * (wanted.mesh - kept.mesh)
+            eyes = moving[np.array(lm.EYE_CORNERS)].mean(1)[:, None]
+            wanted = dataclasses.replace(wanted, mesh=mesh, irises=kept.irises + eyes * (wanted.irises - kept.irises))
         choices = maker.plan(
             square.shapes(shapes_of(plan_for)) if plan_for else wanted, allowed=allowed,
             canvas_for=canvas, footage=footage,

@@ -22,6 +22,9 @@ SHAPES = {
     "lip_fullness": "the lips fuller",
 }
 """Name and meaning of each direction; a value of 0.1 makes the measure a tenth larger."""
+LIMITS = {"nose_length": (-0.2, 0.15)}
+"""How far a direction convinces, where that is less than by ``MOST`` both ways: nostrils cannot be drawn out."""
+MOST = 0.3
 
 
 def reshaped(identity: Identity, amounts: Mapping[str, float]) -> Identity:

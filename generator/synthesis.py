@@ -26,6 +26,9 @@ Grounding = Callable[[Shown, Shown, NDArray[np.float32], NDArray[np.float32]], G
 
 FOOTAGE = "footage"
 """Beside the regions' choices: the stored frames that pictures stand on where it is not the canvas."""
+MEND = 16.0
+"""Grey levels by which the network may change edited footage, softly: it mends seams and blur, but asked for what
+the footage does not show it may paint over teeth and tongue."""
 AHEAD = 4
 """Bases that are composed ahead of the network."""
 
@@ -123,8 +126,9 @@ class Synthesiser:
             shown = self._detailed(picture, condition)
             if faithful:
                 alpha = alpha * self._changed(base, behind)
-                if canvas[0] == behind[0]:  # what only moved needs no network
-                    shown = np.clip(base + _wider(other, self.size)[..., None] * (shown - base), 0, 255)
+                # what only moved needs no network
+                share = _wider(other, self.size)[..., None] if canvas[0] == behind[0] else np.float32(1)
+                shown = np.clip(base + share * MEND * np.tanh((shown - base) / MEND), 0, 255)
             yield Made1(
                 picture=shown, alpha=alpha, canvas=canvas, behind=behind, where=where, share=share, ground=ground
             )

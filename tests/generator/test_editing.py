@@ -150,3 +150,17 @@ def test_a_closed_mouth_that_is_closed_further_stays_closed(actor, own):
         assert np.abs(changed.expression - own.expression).max() < 12
         lips = shapes_of(changed).local[:, [lm.LIP_UPPER_INNER, lm.LIP_LOWER_INNER], 1]
         assert (lips[:, 1] - lips[:, 0]).min() > -0.15
+
+
+def test_brows_rise_without_the_mouth_and_a_look_aside_keeps_the_brows(actor, own):
+    """What an edit does not name stays the footage's own pixels, not another moment's."""
+    stored = actor.full_frames()
+    mesh = actor.shapes.mesh[16, :, :2] / actor.square.scale + [actor.square.x, actor.square.y]
+    y, x = np.mgrid[: actor.frame_size[1], : actor.frame_size[0]]
+    for settings, points, level in (({"brow_up": 1.0}, lm.OUTER_LIPS, 1), ({"gaze_yaw": 15.0}, lm.LEFT_BROW, 1)):
+        (x0, y0), (x1, y1) = mesh[list(points)].min(0), mesh[list(points)].max(0)
+        box = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
+        made = rendered(actor, own, settings)[6]
+        change = np.abs(made.astype(int) - stored[16]).max(-1)
+        assert change.max() > 20 and change[box].mean() < level
+    stored.close()
