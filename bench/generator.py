@@ -123,7 +123,7 @@ def methods(actor: Actor, paper: Actor | None, *, earlier: bool) -> dict[str, tu
     """Everything that a driver is to drive: whose frames, and what makes the pictures (None: the actor's own)."""
     out: dict[str, tuple[Actor, Synthesiser | None]] = {OURS: (actor, None)}
     for name, method in ALSO_DRIVEN.items() if earlier else ():
-        maker = BaselineSynthesiser(actor.squares, actor.shapes, actor.texture, follow=actor.follow)
+        maker = BaselineSynthesiser(actor.squares, actor.shapes, actor.texture, follow=actor.follow, parts=actor.parts)
         maker.method = BASELINES[method]
         out[name] = actor, maker
     if paper is not None:
@@ -141,10 +141,10 @@ def self_reenactment(trained: dict[str, Actor], most: int, out: Path) -> dict[st
     def maker_of(who: Actor) -> Synthesiser:
         return who.kind(
             squares[:held], shapes[:held], who.texture, refine=who.refine(), finish=Finish(**who.card["finish"]),
-            follow=who.follow,
+            follow=who.follow, parts=who.parts,
         )  # fmt: skip
 
-    plain = Synthesiser(squares[:held], shapes[:held], actor.texture, follow=actor.follow)
+    plain = Synthesiser(squares[:held], shapes[:held], actor.texture, follow=actor.follow, parts=actor.parts)
     wanted = shapes[held:]
     starts = np.unique(np.linspace(0, len(wanted) - 2, max(most // 2, 1)).astype(int))
     choices, reader = plain.plan(wanted), Reader()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.errors import UsageError
-from facewitness.generator.performance import Performance
+from facewitness.generator.performance import PER_FRAME, Performance
 
 BLINK_DEPTH = 0.35
 """A rise of the lids' closure above its surroundings that counts as a blink."""
@@ -238,6 +238,5 @@ for _name, _order, _meaning in (
 
 def _reordered(performance: Performance, order: NDArray[np.int64]) -> Performance:
     order = np.minimum(order, len(performance) - 1)
-    over_time = ("rotation", "translation", "expression", "lids", "gaze", "confidence", "illumination")
-    values = {name: getattr(performance, name) for name in over_time}
+    values = {name: getattr(performance, name) for name in PER_FRAME}
     return dataclasses.replace(performance, **{k: v[order] for k, v in values.items() if v is not None})

@@ -94,6 +94,12 @@ class Actor:
             return stored["follow"].astype(np.float32) if "follow" in stored else usual_follow()
 
     @cached_property
+    def parts(self) -> NDArray[np.uint8] | None:
+        """(S, S, 2) what goes with head and torso, see ``surround.learn_parts``; None where that was not learnt."""
+        with np.load(self.path / FILES["texture"], allow_pickle=False) as stored:
+            return stored.get("parts")
+
+    @cached_property
     def squares(self) -> NDArray[np.uint8]:
         """(N, S, S, 3) the face's square of every stored frame."""
         return load_squares(self.path / FILES["squares"], frames=self.card["frames"], size=self.card["size"])
@@ -137,7 +143,7 @@ class Actor:
         """What makes pictures of this actor; with the trained network unless ``refine`` says another."""
         return self.kind(
             self.squares, self.shapes, self.texture, refine=refine or self.refine(),
-            finish=finish or Finish(**self.card["finish"]), follow=self.follow,
+            finish=finish or Finish(**self.card["finish"]), follow=self.follow, parts=self.parts,
         )  # fmt: skip
 
     def refine(self, *, engine: str = "openvino", device: str = "cpu") -> Refine | None:

@@ -84,6 +84,7 @@ class BaselineSynthesiser(Synthesiser):
     """Makes squares in one of the ways of ``BASELINES``."""
 
     method: Baseline = staticmethod(copy_nearest)
+    looks_back = 0
 
     def frames(
         self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: Allowed = None,

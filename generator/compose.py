@@ -12,7 +12,16 @@ from facewitness.faces import landmarks as lm
 from facewitness.generator.render import interpolate, rasterise
 from facewitness.generator.retrieve import Choice, looks_of
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.warp import Surround, grid, pull, shells, surround_of, warp_map
+from facewitness.generator.torso import REACH
+from facewitness.generator.warp import (
+    Surround,
+    grid,
+    pull,
+    shells,
+    surround_of,
+    torso_motion,
+    warp_map,
+)
 
 REACH_CM = {"mouth": (0.2, 1.7), "right_eye": (0.25, 0.9), "left_eye": (0.25, 0.9)}
 """Distance from lips or lids at which a region begins to give way to the canvas, and at which it is gone."""
@@ -52,14 +61,18 @@ def region_weights() -> dict[str, NDArray[np.float32]]:
 class Composer:
     """Makes base pictures from stored frames, their shapes and the choices of ``retrieve.plan``."""
 
-    def __init__(self, frames: NDArray[np.uint8], shapes: Shapes, follow: NDArray[np.float32] | None = None):
+    def __init__(
+        self, frames: NDArray[np.uint8], shapes: Shapes, follow: NDArray[np.float32] | None = None,
+        parts: NDArray[np.uint8] | None = None,
+    ):  # fmt: skip
         """``frames`` (N, S, S, 3) RGB with their ``shapes`` in the same pixels; ``follow`` says how hair and neck go
-        with the head (``surround.learn_follow``)."""
+        with the head (``surround.learn_follow``), ``parts`` what goes with the torso (``surround.learn_parts``)."""
         self.frames, self.shapes = frames, shapes
         self.surround = surround_of(shapes, follow)
         self.shells = shells(shapes, self.surround)
         self.size = frames.shape[1]
         self.folds = False
+        self.parts, self._anchor = parts if shapes.torso is not None else None, anchor_of(shapes)
 
     @cached_property
     def looks(self) -> NDArray[np.float32]:
@@ -76,25 +89,27 @@ class Composer:
         return other
 
     def compose(
-        self, mesh: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]]
-    ) -> NDArray[np.float32]:
+        self, mesh: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]],
+        torso: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:  # fmt: skip
         """(S, S, 3) float32 0..255: the face with ``mesh`` (468, 3) and ``irises`` (2, 2), each region from its
-        choice."""
-        return self.composed(mesh, irises, choice)[0]
+        choice, the torso at ``torso`` (3,), or where the canvas has it."""
+        return self.composed(mesh, irises, choice, torso)[0]
 
     def composed(
-        self, mesh: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        self, mesh: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]],
+        torso: NDArray[np.float32] | None = None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
         """The same picture, where the canvas's first frame holds each pixel (S, S, 2), the share of it (S, S; 0..1),
         and the share of any other frame (S, S; 0..1), which is less where a region is of the canvas's frame too."""
         target = self.shell_of(mesh, irises)
         first, second, mix = choice["canvas"]
-        where = self.map(target, first)
+        where = self.map(target, first, torso)
         out = pull(self.frames[first], where).astype(np.float32)
         share = np.full(out.shape[:2], 1 - mix if first != second else 1.0, np.float32)
         other = 1 - share
         if mix > 0 and first != second:
-            out += mix * (pull(self.frames[second], self.map(target, second)).astype(np.float32) - out)
+            out += mix * (pull(self.frames[second], self.map(target, second, torso)).astype(np.float32) - out)
         boxed = self._regions(target, irises, choice)
         for region, (box, weight, picture) in boxed.items():
             x0, y0, x1, y1 = box
@@ -111,9 +126,23 @@ class Composer:
         """(468 + R, 3) the shell of one mesh."""
         return shells(Shapes(mesh=mesh[None], irises=irises[None]), self.surround)[0]
 
-    def map(self, target: NDArray[np.float32], index: int) -> NDArray[np.float32]:
-        """(S, S, 2) where stored frame ``index`` holds each pixel of the target shell."""
-        return warp_map(target, self.shells[index], self.size, self.size)
+    def map(
+        self, target: NDArray[np.float32], index: int, torso: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """(S, S, 2) where stored frame ``index`` holds each pixel of the target shell, with the torso at ``torso``
+        (3,), or as it is there."""
+        where, size = np.asarray(warp_map(target, self.shells[index], self.size, self.size), np.float32), self.size
+        if torso is None or self.parts is None or self.shapes.torso is None:
+            return where
+        shift = np.array([[1, 0, torso[0]], [0, 1, torso[1]]], np.float32)
+        moved_parts = cv2.warpAffine(self.parts, shift, (size, size), borderMode=cv2.BORDER_REPLICATE)
+        parts = np.asarray(moved_parts, np.float32) * np.float32(1 / 255)
+        face = rasterise(target[: lm.POINTS], lm.triangles(), size, size).covered.astype(np.float32)
+        face = cv2.GaussianBlur(face, (0, 0), 1.5)
+        with_head, with_torso = np.maximum(parts[..., 0], face), parts[..., 1] * (1 - face)
+        moved = torso_motion(size, self._anchor, torso, self.shapes.torso[index])
+        still = grid(size, size)
+        return still + with_head[..., None] * (where - still) + with_torso[..., None] * moved
 
     def _regions(
         self, target: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]]
@@ -159,6 +188,13 @@ def _closing(wanted: NDArray[np.float32], had: NDArray[np.float32], side: int) -
         for m in (wanted, had)
     )
     return float(np.clip(1 - 2 * opened / max(was, 1.0), 0, 1))
+
+
+def anchor_of(shapes: Shapes) -> NDArray[np.float32]:
+    """(2,) the pixel whose place ``Shapes.torso`` tells: below the chin, as it mostly is."""
+    tall = float(np.median(np.ptp(shapes.mesh[..., 1], axis=1)))
+    x, y = np.median(shapes.mesh[:, lm.CHIN, :2], axis=0)
+    return np.array([x, y + REACH * tall], np.float32)
 
 
 def _iris_shift(

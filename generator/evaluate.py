@@ -10,8 +10,9 @@ from facewitness.generator.metrics import Score, face_mask, fine_energy, psnr
 from facewitness.generator.motion import Reader, correlations
 from facewitness.generator.retrieve import Choice
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.synthesis import Finish, Made1, Refine, Synthesiser
-from facewitness.generator.trainer import VALIDATE_EVERY, Material, seen
+from facewitness.generator.synthesis import Finish, Made1, Refine, Synthesiser, motion_map, steadied
+from facewitness.generator.trainer import CLIP, VALIDATE_EVERY, Material, seen
+from facewitness.generator.warp import shells
 
 WANTED_DETAIL = 0.9
 """Fine detail aimed at, as a share of the footage's own."""
@@ -31,13 +32,15 @@ def choose_finish(material: Material, refine: Refine | None) -> Finish:
     clips = np.arange(len(material.given))[VALIDATE_EVERY - 1 :: VALIDATE_EVERY][:12]
     rows: list[tuple[NDArray, NDArray, NDArray, NDArray]] = []
     for k in clips:
-        for t in (0, 2):
-            given = material.given[k, t]
-            base, truth = given[..., :3].astype(np.float32), material.truth[k, t].astype(np.float32)
-            refined = base
-            if refine is not None:
-                refined = refine(seen(material, int(k), t)[None])[0]
-            rows.append((base, refined, truth, face_mask(material.meshes[k, t], base.shape[0])))
+        around = shells(Shapes(mesh=material.meshes[k], irises=np.zeros((CLIP, 2, 2), np.float32)))
+        bases = [given[..., :3].astype(np.float32) for given in material.given[k]]
+        better = bases if refine is None else [refine(seen(material, int(k), t)[None])[0] for t in range(CLIP)]
+        base, refined, size = bases[0], better[0], len(bases[0])
+        for t in range(1, CLIP):
+            where = motion_map(around[t], around[t - 1], size)
+            base, refined = steadied(bases[t], base, where), steadied(better[t], refined, where)
+        truth = material.truth[k, CLIP - 1].astype(np.float32)
+        rows.append((base, refined, truth, face_mask(material.meshes[k, CLIP - 1], size)))
     if not rows:
         return Finish(strength=1.0 if refine is not None else 0.0)
     best = 0.0
@@ -63,7 +66,7 @@ def _detail(pictures: list[tuple[NDArray, NDArray, NDArray]]) -> float:
 def held_out_figures(
     squares: NDArray[np.uint8], shapes: Shapes, texture: NDArray[np.float32], refine: Refine | None, finish: Finish, *,
     holdout_from: int, most: int = MOST_FRAMES, until: float = float("inf"), follow: NDArray[np.float32] | None = None,
-    kind: type[Synthesiser] = Synthesiser,
+    parts: NDArray[np.uint8] | None = None, kind: type[Synthesiser] = Synthesiser,
 ) -> tuple[dict[str, float], list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]]:  # fmt: skip
     """Self-reenactment of the part held out, from the rest of the footage alone.
 
@@ -72,8 +75,9 @@ def held_out_figures(
     (``r_mouth`` ...), and (real, made) pairs for the eye.
     """
     synthesiser = kind(
-        squares[:holdout_from], shapes[:holdout_from], texture, refine=refine, finish=finish, follow=follow
-    )
+        squares[:holdout_from], shapes[:holdout_from], texture, refine=refine, finish=finish, follow=follow,
+        parts=parts,
+    )  # fmt: skip
     wanted = shapes[holdout_from:]
     choices = synthesiser.plan(wanted)
     score, pairs = Score(squares.shape[1]), []
@@ -97,10 +101,14 @@ def held_out_figures(
 
 def made_at(synthesiser: Synthesiser, wanted: Shapes, choices: dict[str, Choice], at: slice) -> list[Made1]:
     """Some consecutive frames of a longer plan."""
+    warm = min(synthesiser.looks_back, at.start)
+    longer = slice(at.start - warm, at.stop)
     part = {
-        r: dataclasses.replace(c, first=c.first[at], second=c.second[at], mix=c.mix[at]) for r, c in choices.items()
+        r: dataclasses.replace(c, first=c.first[longer], second=c.second[longer], mix=c.mix[longer])
+        for r, c in choices.items()
     }
-    return list(synthesiser.frames(wanted[at], part, earlier=wanted[: at.start] if at.start else None))
+    made = synthesiser.frames(wanted[longer], part, earlier=wanted[: longer.start] if longer.start else None)
+    return list(made)[warm:]
 
 
 def preview(pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]], most: int = 6) -> NDArray[np.uint8]:

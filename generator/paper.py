@@ -198,6 +198,8 @@ def _bce(scores: Tensor, wanted: float) -> Tensor:
 class PaperSynthesiser(Synthesiser):
     """Makes squares from shapes with the published network alone; stored frames only lend what is around the square."""
 
+    looks_back = 0  # what it looks back on is given as shapes
+
     def frames(
         self, wanted: Shapes, choices: dict[str, Choice] | None = None, *, allowed: NDArray[np.bool_] | None = None,
         faithful: bool = False, earlier: Shapes | None = None, grounding: Grounding | None = None,

@@ -9,6 +9,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+PER_FRAME = ("rotation", "translation", "expression", "lids", "gaze", "confidence", "illumination", "torso")
+"""Names of what a performance holds for every frame, beside its times; the last two may be None."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
@@ -54,6 +57,9 @@ class Performance:
     camera: Camera
     illumination: NDArray[np.float32] | None = None
     """(T, 9, 3) spherical-harmonics coefficients, order 2, RGB."""
+    torso: NDArray[np.float32] | None = None
+    """(T, 3) how far the torso is from where it rests: right and down in centimetres, as seen at the head's distance,
+    and its turn in the picture in radians (clockwise); see ``torso.py``. None: not known, taken to be at rest."""
 
     @property
     def times_s(self) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facewitness.errors import UsageError
 from facewitness.faces import landmarks as lm
-from facewitness.generator.performance import Performance
+from facewitness.generator.performance import PER_FRAME, Performance
 from facewitness.generator.reconstruct.model import basis, pick
 from facewitness.generator.reconstruct.rotation import to_matrix, to_vector
 from facewitness.generator.resting import resting_expression
@@ -25,7 +25,6 @@ GAIN_LIMITS = (0.8, 1.25)
 SURE = 0.2
 """Frames below this confidence do not tell how somebody rests."""
 GAZE_LIMIT_RAD = 0.7
-PER_FRAME = ("rotation", "translation", "expression", "lids", "gaze", "confidence", "illumination")
 
 
 def cut(performance: Performance, start_s: float = 0.0, end_s: float | None = None) -> Performance:
@@ -160,7 +159,7 @@ def transfer(
     out = replace(own, time_base=driver.time_base, pts=driver.pts, confidence=driver.confidence)
     if "head" in take:
         rotation, translation = _head(driver, target, relative)
-        out = replace(out, rotation=rotation, translation=translation)
+        out = replace(out, rotation=rotation, translation=translation, torso=_torso(driver, target))
     if "expression" in take or "mouth" in take:
         out = replace(out, expression=_expression(driver, target, own, take, relative))
     if "gaze" in take:
@@ -176,13 +175,13 @@ def rest(performance: Performance) -> dict[str, NDArray[np.float64]]:
     if not sure.any():
         sure = np.ones(len(performance), bool)
     p = performance
-    return {
-        n: np.median(getattr(p, n)[sure], axis=0) for n in ("rotation", "translation", "expression", "lids", "gaze")
-    }
+    names = ("rotation", "translation", "expression", "lids", "gaze", *["torso"] * (p.torso is not None))
+    return {n: np.median(getattr(p, n)[sure], axis=0) for n in names}
 
 
 def _held(own: Performance, at_rest: dict[str, NDArray[np.float64]], hold: Collection[str]) -> Performance:
-    names = [n for part in hold for n in (("rotation", "translation") if part == "head" else (part,))]
+    names = [n for part in hold for n in (("rotation", "translation", "torso") if part == "head" else (part,))]
+    names = [n for n in names if n in at_rest]
     still = {n: np.broadcast_to(at_rest[n], getattr(own, n).shape).astype(np.float32) for n in names}
     return replace(own, **still)  # type: ignore[arg-type]
 
@@ -203,8 +202,10 @@ def eased(performance: Performance, at_rest: dict[str, NDArray[np.float64]], sec
     share = np.clip(inside / span, 0, 1)
     share = share * share * (3 - 2 * share)
     arrays = {}
-    for name in ("translation", "expression", "lids", "gaze"):
+    for name in ("translation", "expression", "lids", "gaze", "torso"):
         values = getattr(performance, name)
+        if values is None or name not in at_rest:
+            continue
         s = share.reshape(-1, *(1,) * (values.ndim - 1))
         arrays[name] = (at_rest[name] + s * (values - at_rest[name])).astype(np.float32)
     start = to_matrix(at_rest["rotation"])
@@ -225,6 +226,17 @@ def _head(driver: Performance, target: Performance, relative: bool) -> tuple[NDA
     nearer = driver.translation[:, 2] / a["translation"][2]
     place = b["translation"] + np.column_stack([moved[:, :2], b["translation"][2] * (nearer - 1)])
     return to_vector(turned).astype(np.float32), place.astype(np.float32)
+
+
+def _torso(driver: Performance, target: Performance) -> NDArray[np.float32] | None:
+    """Departures from how the driver's torso rests, in either mode: where a torso is at all, each clip says for itself.
+
+    Of a driver whose torso is not known, rest.
+    """
+    if target.torso is None:
+        return None
+    moved = np.zeros((len(driver), 3)) if driver.torso is None else driver.torso - rest(driver)["torso"]
+    return np.asarray(rest(target)["torso"] + moved, np.float32)
 
 
 def lower_face() -> NDArray[np.float32]:

@@ -25,6 +25,7 @@ from facewitness.generator.publishing import Made, publish
 from facewitness.generator.shapes import Shapes, shapes_of
 from facewitness.generator.square import FaceSquare, Ground, mix
 from facewitness.generator.synthesis import Made1, Shown, Synthesiser
+from facewitness.generator.torso import with_torso_of
 from facewitness.progress import track as progress_bar
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ BEYOND_DEG = 12.0
 """The head may turn this much further than the footage shows; warping hides no more."""
 BEYOND_MOUTH = 2.5
 """The mouth may open this many times as wide as the footage shows; further, drawn-out teeth give it away."""
+BEYOND_TORSO = (0.5, 0.5, np.radians(1.5))
+"""Centimetres to the side, up or down, and radians that the torso may leave the place it has in the footage by."""
 LEAST_MOUTH_CM = 0.6
 CROSSED_CM, LEAST_SLOPE_CM = 0.05, 0.1
 """Lips of a closed mouth may seem to overlap by so much; a jaw opens them by at least so much."""
@@ -66,6 +69,8 @@ def reenact(
     performance = (
         driver_performance(driver, face=driver_face, progress=progress) if isinstance(driver, Path) else driver
     )
+    if path and "head" in take and actor.parts is not None:
+        performance = with_torso_of(performance, path)
     # a dubbed mouth does wholly what the driver's does; ``over_footage`` keeps the rest of the face out of it
     given = ("expression",) if maker is None and set(take) == {"mouth"} and _stands(take, hold, ease_s) else take
     wanted = eased(transfer(performance, actor.performance, given, mode, hold), rest(actor.performance), ease_s)
@@ -118,7 +123,7 @@ def within_reach(wanted: Performance, actor: Actor) -> tuple[Performance, list[s
     sentence for each."""
     from facewitness.generator.reconstruct import angles_deg, from_angles_deg
 
-    wanted, said = _mouth_within_reach(wanted, actor)
+    wanted, said = _mouth_within_reach(_torso_within_reach(wanted, actor), actor)
     angles = np.array(angles_deg(wanted.rotation), np.float64)
     seen = np.array(angles_deg(actor.performance.rotation))
     notes = []
@@ -138,6 +143,19 @@ def within_reach(wanted: Performance, actor: Actor) -> tuple[Performance, list[s
     if not notes:
         return wanted, said
     return dataclasses.replace(wanted, rotation=np.asarray(from_angles_deg(angles), np.float32)), notes + said
+
+
+def _torso_within_reach(wanted: Performance, actor: Actor) -> Performance:
+    """The torso goes a little further than in the footage at most, softly."""
+    own = actor.performance.torso
+    if wanted.torso is None or own is None:
+        return wanted
+    limited = [
+        _soft_limit(wanted.torso[:, k].astype(np.float64), float(own[:, k].min()) - beyond,
+                    float(own[:, k].max()) + beyond, beyond)
+        for k, beyond in enumerate(BEYOND_TORSO)
+    ]  # fmt: skip
+    return dataclasses.replace(wanted, torso=np.stack(limited, axis=1).astype(np.float32))
 
 
 def _mouth_within_reach(wanted: Performance, actor: Actor) -> tuple[Performance, list[str]]:

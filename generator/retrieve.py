@@ -27,6 +27,9 @@ GAP_WEIGHT = 0.5
 """Weight of the gap between the lips beside their outline."""
 GAZE_WEIGHT = 20.0
 """Millimetres that a radian of gaze counts for."""
+TORSO_WEIGHT, TORSO_LEVER = 0.6, 100.0
+"""Weight of the torso's place beside the face's, and the pixels that a radian of its turn counts for (at a face 100 px
+wide)."""
 UNLIKE = 4.0
 """Price of a canvas whose surroundings are like those of the footage it is set into as two frames at random are."""
 LEAST_MIX = 0.05
@@ -57,6 +60,8 @@ def features(shapes: Shapes, region: str, *, like: Shapes | None = None) -> NDAr
     flat = [place.reshape(len(shapes), -1)]
     if region != "canvas":
         flat[0] = flat[0] * 0.05
+    elif shapes.torso is not None and of.torso is not None:
+        flat.append(shapes.torso * np.float32(np.sqrt(TORSO_WEIGHT)) * [at_100, at_100, TORSO_LEVER])
     if region == "mouth":
         lips = shapes.local[:, _MOUTH] * (10 / np.sqrt(len(_MOUTH))) * [1, 1, 0.3]
         gap = shapes.mouth[:, None] * 10 * GAP_WEIGHT

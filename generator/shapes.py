@@ -29,6 +29,8 @@ class Shapes:
     """(T, 2) closure of the right and left eye, 0 open to 1 closed, where a performance says it."""
     gaze: NDArray[np.float32] | None = None
     """(T, 2, 2) yaw and pitch of each eye in the head frame, radians, where a performance says it."""
+    torso: NDArray[np.float32] | None = None
+    """(T, 3) how far the torso is from where it rests: x and y in pixels, and its turn in radians; None: at rest."""
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -38,7 +40,8 @@ class Shapes:
         """The same for some of the frames."""
         lids = None if self.lids is None else self.lids[frames]
         gaze = None if self.gaze is None else self.gaze[frames]
-        return Shapes(mesh=self.mesh[frames], irises=self.irises[frames], lids=lids, gaze=gaze)
+        torso = None if self.torso is None else self.torso[frames]
+        return Shapes(mesh=self.mesh[frames], irises=self.irises[frames], lids=lids, gaze=gaze, torso=torso)
 
     def moved(self, origin: tuple[float, float], scale: float) -> "Shapes":
         """The same in a picture that was cut at pixel ``origin`` (x, y) and then resized by ``scale``.
@@ -51,7 +54,8 @@ class Shapes:
         mesh *= np.float32(scale)
         mesh[..., :2] -= np.float32(0.5)
         irises = (self.irises - first) * np.float32(scale) - np.float32(0.5)
-        return Shapes(mesh=mesh, irises=irises.astype(np.float32), lids=self.lids, gaze=self.gaze)
+        torso = None if self.torso is None else self.torso * np.array([scale, scale, 1], np.float32)
+        return Shapes(mesh=mesh, irises=irises.astype(np.float32), lids=self.lids, gaze=self.gaze, torso=torso)
 
     @cached_property
     def head(self) -> NDArray[np.float32]:
@@ -106,4 +110,8 @@ def shapes_of(performance: Performance) -> Shapes:
 
     irises = np.asarray(project_irises(performance), np.float32)[:, :, lm.IRIS_CENTRE]
     mesh = project(performance).astype(np.float32)
-    return Shapes(mesh=mesh, irises=irises, lids=performance.lids, gaze=performance.gaze)
+    torso = performance.torso
+    if torso is not None:
+        px_of_cm = performance.camera.focal_px / performance.translation[:, 2:]
+        torso = np.concatenate([torso[:, :2] * px_of_cm, torso[:, 2:]], axis=1).astype(np.float32)
+    return Shapes(mesh=mesh, irises=irises, lids=performance.lids, gaze=performance.gaze, torso=torso)

@@ -11,13 +11,29 @@ from numpy.typing import NDArray
 
 from facewitness.faces import landmarks as lm
 from facewitness.generator.shapes import Shapes
-from facewitness.generator.warp import RINGS, pull, shells, surround_of, usual_follow, warp_map
+from facewitness.generator.warp import (
+    RINGS,
+    grid,
+    pull,
+    shells,
+    surround_of,
+    torso_motion,
+    torso_share,
+    usual_follow,
+    warp_map,
+)
 
 RIDGE = 0.1
 """Of the regression on standardised head movement, in parts of the number of pairs."""
 FLOW_PX = 12.0
 """A larger miss (at a face 100 px wide it would be a seventh of it) is a mistake of the flow."""
 ROUNDS = 2
+MOST_GAP, GAP_BLUR, PART_BLUR = 60.0, 1.5, 3.0
+"""Grey levels, and pixels: a pixel's miss counts up to here, is told by its neighbours too, and so soft are borders."""
+LEVELS_USUAL = 1.0
+"""A miss smaller by so many grey levels tells as much of what a pixel goes with as what is usual does."""
+TORSO_ENDS = 0.15
+"""Of the square's height: so far above its lower edge a torso begins to be held, where the frame goes on below."""
 BACKGROUND_FRAMES, LEAST_BACKGROUND = 40, 0.01
 MOVED_LEVELS, MOVED_SHARE = 8.0, 0.25
 """A background moves where more than this share of it varies by more than so many grey levels."""
@@ -43,6 +59,51 @@ def learn_follow(
         moved = (of_head[chosen[:, 1]] - of_head[chosen[:, 0]]) / spread
         follow = follow + _regressed(moved, missed) / spread.astype(np.float32)
     return follow
+
+
+def learn_parts(
+    frames: NDArray[np.uint8], shapes: Shapes, follow: NDArray[np.float32], anchor: NDArray[np.float32], *, pairs: int,
+    rng: np.random.Generator, ends: bool = False,
+) -> NDArray[np.uint8] | None:  # fmt: skip
+    """(S, S, 2) what of the square goes with the head and what with the torso, 0 to 255; what is left stands still.
+
+    ``pairs`` of frames whose torsos are far apart are warped onto each other as if all of it went with the one, the
+    other or neither; whichever comes nearest to the frame at a pixel wins it, by as much as it is nearer. Where little
+    tells them apart, what is usual counts. With the torso at rest; ``anchor`` as in ``warp.torso_motion``. With
+    ``ends`` the torso is held at the lower edge, where the square ends inside the frame. None where nothing is known of
+    the torso.
+    """
+    if shapes.torso is None or len(frames) < 20:
+        return None
+    size, torso = frames.shape[1], shapes.torso
+    surround = surround_of(shapes, follow)
+    around, still = shells(shapes, surround), grid(size, size)
+    error = np.zeros((3, size, size), np.float32)
+    for _ in range(pairs):
+        here, *others = (int(k) for k in rng.integers(0, len(frames), 9))
+        source = max(others, key=lambda k: float(np.abs(torso[k, :2] - torso[here, :2]).sum()))
+        moves = (
+            warp_map(around[here], around[source], size, size),
+            still + torso_motion(size, anchor, torso[here], torso[source]),
+            still,
+        )
+        to_rest = np.array([[1, 0, -torso[here, 0]], [0, 1, -torso[here, 1]]], np.float32)
+        for k, where in enumerate(moves):
+            gap = cv2.absdiff(pull(frames[source], where, sharp=False), frames[here]).astype(np.float32).mean(-1)
+            gap = cv2.GaussianBlur(np.minimum(gap, MOST_GAP), (0, 0), GAP_BLUR)
+            error[k] += cv2.warpAffine(gap, to_rest, (size, size), borderMode=cv2.BORDER_REPLICATE) / max(pairs, 1)
+    usual = torso_share(surround, size)
+    below = np.clip(usual / 0.05, 0, 1)  # above, hair and ears go with the head whatever this says
+    told = (error.max(0) - error.min(0)) * below
+    votes = [told * (error[k] == error.min(0)) for k in range(3)]
+    shares = np.stack([
+        cv2.GaussianBlur(vote, (0, 0), PART_BLUR) + LEVELS_USUAL * prior
+        for vote, prior in zip(votes, (1 - usual, usual, 0 * usual), strict=True)
+    ])  # fmt: skip
+    shares /= shares.sum(0)
+    if ends:
+        shares[1:] *= np.clip(np.arange(size, 0, -1) / (TORSO_ENDS * size), 0, 1)[:, None]
+    return np.asarray(np.moveaxis(shares[:2], 0, -1) * 255 + 0.5, np.uint8)
 
 
 def background_moves(frames: NDArray[np.uint8], shapes: Shapes) -> bool:

@@ -16,7 +16,7 @@ from facewitness.generator.render import rasterise
 from facewitness.generator.retrieve import REGIONS, Choice, plan
 from facewitness.generator.shapes import Shapes
 from facewitness.generator.square import Ground
-from facewitness.generator.warp import Surround, shell_triangles
+from facewitness.generator.warp import Surround, grid, shell_triangles, warp_map
 
 Refine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """A trained network as a plain function: pictures (B, S, S, C) uint8 in, (B, S, S, 3) float32 0..255 out."""
@@ -29,6 +29,13 @@ FOOTAGE = "footage"
 MEND = 16.0
 """Grey levels by which the network may change edited footage, softly: it mends seams and blur, but asked for what
 the footage does not show it may paint over teeth and tongue."""
+TORSO_THERE = 12
+"""Of 255: what goes with the torso by less is taken to stand still."""
+STEADY, STEADY_LEVELS = 0.6, 16.0
+"""Share of the picture before, moved along with the face, that a picture takes in where the two are alike; and the
+grey levels apart at which little of that is left."""
+SMALL_PX = 320
+"""In larger squares, how the face moved from frame to frame is drawn at half the size: it is smooth."""
 AHEAD = 4
 """Bases that are composed ahead of the network."""
 
@@ -66,11 +73,15 @@ class Finish:
 class Synthesiser:
     """Makes squares from shapes, with the stored frames of one actor."""
 
+    looks_back = 3
+    """So many frames before one that is made by itself must be made too, for it to be what it is in the video."""
+
     def __init__(
         self, frames: NDArray[np.uint8], shapes: Shapes, texture: NDArray[np.float32], *,
         refine: Refine | None = None, finish: Finish | None = None, follow: NDArray[np.float32] | None = None,
+        parts: NDArray[np.uint8] | None = None,
     ):  # fmt: skip
-        self.composer = Composer(frames, shapes, follow)
+        self.composer = Composer(frames, shapes, follow, parts)
         self.texture, self.refine, self.finish = texture, refine, finish or Finish()
         self.size = frames.shape[1]
 
@@ -108,11 +119,13 @@ class Synthesiser:
 
         With ``faithful``, ``alpha`` is 0 wherever the base is the frame it stands on, so that footage stays footage;
         the network mends only what was fetched from other frames.
-        That frame is the canvas, or what a further choice of the name ``FOOTAGE`` says.
+        That frame is the canvas, or what a further choice of the name ``FOOTAGE`` says. Without it, each picture takes
+        in of the one before what has only moved (see ``steadied``).
         """
         del earlier
         choices = choices or self.plan(wanted, allowed=allowed)
         before: NDArray[np.uint8] | None = None
+        last: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
         ready = read_ahead(self._bases(wanted, choices, grounding), AHEAD)
         for mesh, irises, choice, (base, where, share, other), condition, ground in ready:
             picture, rounded = base, np.asarray(np.clip(base + 0.5, 0, 255), np.uint8)
@@ -120,6 +133,11 @@ class Synthesiser:
                 refined = self.refine(network_input(rounded, condition, before)[None])[0]
                 picture = refined if self.finish.strength == 1 else base + self.finish.strength * (refined - base)
             before = rounded
+            if not faithful:
+                shell = self.composer.shell_of(mesh, irises)
+                if last is not None:
+                    picture = steadied(picture, last[0], motion_map(shell, last[1], self.size))
+                last = picture, shell
             canvas = choice["canvas"]
             behind = choice.get(FOOTAGE, canvas)
             alpha = self.alpha(mesh, irises, canvas[0])
@@ -137,7 +155,8 @@ class Synthesiser:
         """What the network is given, frame by frame; runs ahead of it on a thread of its own."""
         for t in range(len(wanted)):
             mesh, irises, choice = wanted.mesh[t], wanted.irises[t], at(choices, t)
-            base, where, share, other = self.composer.composed(mesh, irises, choice)
+            torso = None if wanted.torso is None else wanted.torso[t]
+            base, where, share, other = self.composer.composed(mesh, irises, choice, torso)
             condition = conditioning(mesh, irises, self.texture, self.size)
             canvas = choice["canvas"]
             ground = None if grounding is None else grounding(canvas, choice.get(FOOTAGE, canvas), where, share)
@@ -149,6 +168,9 @@ class Synthesiser:
         shell = self.composer.shell_of(mesh, irises)
         shell[:, :2] = shell[:, :2] / 2
         covered = rasterise(shell, shell_triangles(), small, small).covered.astype(np.float32)
+        if self.composer.parts is not None:
+            torso = cv2.resize(self.composer.parts[..., 1], (small, small), interpolation=cv2.INTER_AREA)
+            covered = np.maximum(covered, (torso > TORSO_THERE).astype(np.float32))
         k = max(3, small // 16)
         soft = cv2.blur(cv2.erode(covered, np.ones((k, k)), borderValue=1), (k, k), borderType=cv2.BORDER_REPLICATE)
         return np.asarray(cv2.resize(soft, (self.size, self.size)), np.float32)
@@ -175,6 +197,31 @@ def _wider(other: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """(S, S) 1 where a good part comes from other frames, falling to 0 a little beyond."""
     k = max(3, size // 48)
     return np.asarray(cv2.blur(cv2.dilate(np.clip(2 * other, 0, 1), np.ones((k, k), np.uint8)), (k, k)), np.float32)
+
+
+def motion_map(here: NDArray[np.float32], before: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """(size, size, 2) where a picture with the shell ``before`` holds each pixel of one with the shell ``here``."""
+    if size <= SMALL_PX:
+        return warp_map(here, before, size, size)
+    half = size // 2
+    at_half = np.float32(0.5)
+    moved = warp_map(here * at_half, before * at_half, half, half, smooth_px=2.0) - grid(half, half)
+    return np.asarray(cv2.resize(moved, (size, size)) * 2 + grid(size, size), np.float32)
+
+
+def steadied(
+    picture: NDArray[np.float32], before: NDArray[np.float32], where: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The picture (S, S, 3; 0..255) with what the one ``before``, moved by ``where``, shows alike.
+
+    Noise and flicker are averaged over time, what changes is not (recursive motion-compensated filter; Dubois and
+    Sabri, IEEE Trans. Communications 1984).
+    """
+    moved = cv2.remap(before, where[..., 0], where[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    step = np.asarray(cv2.subtract(moved, picture), np.float32)
+    apart = cv2.GaussianBlur(np.abs(step).max(-1), (0, 0), 1.5)
+    share = np.float32(STEADY) * np.exp(-np.square(apart / np.float32(STEADY_LEVELS)))
+    return picture + share[..., None] * step
 
 
 def network_input(

@@ -85,13 +85,13 @@ def seen(
 def make_material(
     frames: NDArray[np.uint8], shapes: Shapes, texture: NDArray[np.float32], *, rate: float, until: float,
     rng: np.random.Generator, most: int = 400, tick: Callable[[], None] = lambda: None,
-    follow: NDArray[np.float32] | None = None,
+    follow: NDArray[np.float32] | None = None, parts: NDArray[np.uint8] | None = None,
 ) -> Material:  # fmt: skip
     """Compose bases for clips drawn evenly from the footage, until the clock (``time.monotonic``) says ``until``.
 
     At least 8 clips are made whatever the clock says.
     """
-    composer = Composer(frames, shapes, follow)
+    composer = Composer(frames, shapes, follow, parts)
     choices = plan(
         shapes, shapes, away=np.arange(len(shapes)), away_by=max(1, round(AWAY_S * rate)), looks=composer.looks
     )
@@ -103,7 +103,8 @@ def make_material(
             break
         clip = []
         for t in range(start, start + CLIP):
-            base = composer.compose(shapes.mesh[t], shapes.irises[t], at(choices, t))
+            torso = None if shapes.torso is None else shapes.torso[t]
+            base = composer.compose(shapes.mesh[t], shapes.irises[t], at(choices, t), torso)
             cond = conditioning(shapes.mesh[t], shapes.irises[t], texture, composer.size)
             clip.append(np.concatenate([np.clip(base + 0.5, 0, 255).astype(np.uint8), cond], axis=2))
         given.append(np.stack(clip))

@@ -1,7 +1,7 @@
 """From footage to an actor, against the clock: follow, store, train, judge on the part held out, write the card."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,17 @@ from facewitness.files import whole_file
 from facewitness.generator import actor as actors
 from facewitness.generator.actor import FILES, Actor, load_actor
 from facewitness.generator.bank import BankWriter
+from facewitness.generator.compose import anchor_of
 from facewitness.generator.condition import mean_texture
 from facewitness.generator.evaluate import choose_finish, held_out_figures, preview
 from facewitness.generator.footage import Footage, prepare
 from facewitness.generator.inference import as_function
 from facewitness.generator.network import NetworkSpec, started
 from facewitness.generator.paper import PaperSynthesiser, PaperTrainer, make_paper_material, network_size
-from facewitness.generator.surround import background_moves, learn_follow
+from facewitness.generator.shapes import shapes_of
+from facewitness.generator.surround import background_moves, learn_follow, learn_parts
 from facewitness.generator.synthesis import Finish, Synthesiser
+from facewitness.generator.torso import with_torso
 from facewitness.generator.trainer import Trained, Trainer, TrainSettings, make_material
 from facewitness.progress import Bar
 
@@ -77,7 +80,7 @@ def train_actor(
     out.mkdir(parents=True, exist_ok=True)
     (out / actors.CARD).unlink(missing_ok=True)
     with Bar(f"training {out.name}", total=budget if steps is None else None) as bar:
-        squares = _store(footage, out)
+        footage, squares = _store(footage, out)
         holdout_from = int(len(squares) * (1 - HOLDOUT))
         texture = mean_texture(
             squares[: holdout_from : _every(holdout_from)], footage.shapes.mesh[: holdout_from : _every(holdout_from)]
@@ -85,6 +88,11 @@ def train_actor(
         follow = learn_follow(
             squares[:holdout_from], footage.shapes[:holdout_from], pairs=min(int(FOLLOW_PAIRS * minutes), 240), rng=rng
         )
+        parts = learn_parts(
+            squares[:holdout_from], footage.shapes[:holdout_from], follow, anchor_of(footage.shapes[:holdout_from]),
+            pairs=min(int(FOLLOW_PAIRS * minutes), 80), rng=rng,
+            ends=footage.square.y + footage.square.side < footage.info.height,
+        )  # fmt: skip
         moves = background_moves(squares, footage.shapes)
         bar.advance(min(time.monotonic() - start, budget), note="footage ready")
         left = budget - (time.monotonic() - start) - closing
@@ -100,14 +108,14 @@ def train_actor(
             run = PaperTrainer(windows, seconds=left, **to_train)
             trained, finish = _train(run, bar, out, steps), Finish()
         else:
-            material = make_material(*known, rate=rate, until=until, rng=rng, follow=follow)
+            material = make_material(*known, rate=rate, until=until, rng=rng, follow=follow, parts=parts)
             left = budget - (time.monotonic() - start) - closing
             settings = TrainSettings(critics=adversarial)
             run = Trainer(material, seconds=left, settings=settings, **to_train)
             trained = _train(run, bar, out, steps) if left >= LEAST_TRAINING_S else _untrained()
             finish = choose_finish(material, as_function(trained.network))
         card = _finish(
-            footage, squares, texture, follow, finish, trained, holdout_from, out, start + budget - 1.0,
+            footage, squares, texture, follow, parts, finish, trained, holdout_from, out, start + budget - 1.0,
             PaperSynthesiser if preset == "paper" else Synthesiser,
         )  # fmt: skip
     side = footage.square.size
@@ -150,8 +158,9 @@ def _every(count: int) -> int:
     return max(1, count // 150)
 
 
-def _store(footage: Footage, out: Path) -> NDArray[np.uint8]:
-    """Read the video once more; write whole frames and squares, shapes and performance; return the squares."""
+def _store(footage: Footage, out: Path) -> tuple[Footage, NDArray[np.uint8]]:
+    """Read the video once more; write whole frames, squares and performance; return the squares, and the footage with
+    what they show of the torso."""
     from facewitness.generator.reconstruct import save_performance
     from facewitness.media import read_frames
 
@@ -174,8 +183,9 @@ def _store(footage: Footage, out: Path) -> NDArray[np.uint8]:
             if frame.index >= last:
                 break
     _sign_copy(out / FILES["frames"], footage.video)
-    save_performance(footage.performance, out / FILES["performance"])
-    return squares
+    performance = with_torso(footage.performance, footage.shapes.mesh, squares, footage.square.scale)
+    save_performance(performance, out / FILES["performance"])
+    return replace(footage, performance=performance, shapes=footage.square.shapes(shapes_of(performance))), squares
 
 
 def _sign_copy(frames: Path, video: Path) -> None:
@@ -220,13 +230,15 @@ def _untrained() -> Trained:
 
 def _finish(
     footage: Footage, squares: NDArray[np.uint8], texture: NDArray[np.float32], follow: NDArray[np.float32],
-    finish: Finish, trained: Trained, holdout_from: int, out: Path, until: float, kind: type[Synthesiser],
+    parts: NDArray[np.uint8] | None, finish: Finish, trained: Trained, holdout_from: int, out: Path, until: float,
+    kind: type[Synthesiser],
 ) -> dict[str, Any]:  # fmt: skip
     """Measure on the part held out, write weights, texture and preview."""
     from safetensors.torch import save_file
 
     refine = as_function(trained.network)
-    actors.save_arrays(out / FILES["texture"], texture=texture.astype(np.float16), follow=follow)
+    known_parts = {} if parts is None else {"parts": parts}
+    actors.save_arrays(out / FILES["texture"], texture=texture.astype(np.float16), follow=follow, **known_parts)
     with whole_file(out / FILES["weights"]) as part:
         save_file({k: v.contiguous() for k, v in trained.network.state_dict().items()}, part)
     figures, pairs = held_out_figures(
@@ -238,6 +250,7 @@ def _finish(
         holdout_from=holdout_from,
         until=until,
         follow=follow,
+        parts=parts,
         kind=kind,
     )
     _show(pairs, out)

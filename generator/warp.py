@@ -115,6 +115,31 @@ def warp_map(
     return motion + grid(height, width)
 
 
+def torso_share(surround: Surround, size: int) -> NDArray[np.float32]:
+    """(S, S) 0..1 how far each pixel usually goes with the torso: not at all on the face and beside it, wholly well
+    below the chin, the less the more it goes with the head."""
+    oval = lm.canonical_xyz()[list(lm.FACE_OVAL)]
+    middle = oval[:, 1].mean()
+    across, down = np.abs(oval[:, 0]).max(), oval[:, 1].max() - middle
+    head = surround.head.reshape(2, 4).astype(np.float64)
+    at = grid(size, size) - head[:, 3] - head[:, 2] * oval[:, 2].mean()
+    x, y = np.moveaxis(at @ np.linalg.inv(head[:, :2]).T - [0, middle], -1, 0)
+    reach = np.maximum(np.hypot(x / across, y / down), 1e-6)
+    low = np.clip(y / down / reach, 0, 1)
+    left = 1 - np.interp(reach, [1.0, *(r for r, _, _ in RINGS)], [1.0, *NECK])
+    return (left * low * low * (3 - 2 * low)).astype(np.float32)
+
+
+def torso_motion(
+    size: int, anchor: NDArray[np.float32], target: NDArray[np.float32], source: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(S, S, 2) by how many pixels a torso wanted at ``target`` (3,) lies elsewhere in a frame where it is at
+    ``source`` (see ``Shapes.torso``); ``anchor`` (2,) is the pixel whose place they tell, with the torso at rest."""
+    shift, turn = source[:2] - target[:2], float(source[2] - target[2])
+    away = grid(size, size) - (anchor + target[:2])
+    return np.stack([shift[0] - turn * away[..., 1], shift[1] + turn * away[..., 0]], axis=-1).astype(np.float32)
+
+
 @cache
 def grid(height: int, width: int) -> NDArray[np.float32]:
     """(H, W, 2) x and y of each pixel."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from facewitness.errors import MissingPieceError, UsageError
 from facewitness.faces import landmarks as lm
-from facewitness.generator.performance import Camera, Identity, Performance
+from facewitness.generator.performance import PER_FRAME, Camera, Identity, Performance
 from facewitness.generator.reconstruct.rotation import to_matrix
 
 EYEBALL_RADIUS_CM = 1.2
@@ -149,8 +149,7 @@ def project(performance: Performance, frame_indices: NDArray | None = None) -> N
 
 def pick(performance: Performance, at: NDArray) -> Performance:
     """The performance of the frames ``at`` only (indices or a mask)."""
-    names = ("pts", "rotation", "translation", "expression", "lids", "gaze", "confidence", "illumination")
-    chosen = {n: getattr(performance, n)[at] for n in names if getattr(performance, n) is not None}
+    chosen = {n: getattr(performance, n)[at] for n in ("pts", *PER_FRAME) if getattr(performance, n) is not None}
     return replace(performance, **chosen)
 
 

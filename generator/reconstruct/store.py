@@ -11,16 +11,18 @@ from facewitness.errors import UnreadableInputError
 from facewitness.files import whole_file
 from facewitness.generator.performance import Camera, Identity, Performance
 
-FORMAT = "facewitness.performance/1"
+FORMAT = "facewitness.performance/2"
+READABLE = (FORMAT, "facewitness.performance/1")
+"""What ``load_performance`` takes; the first version knew nothing of the torso."""
 ARRAYS = ("pts", "rotation", "translation", "expression", "lids", "gaze", "confidence")
+OPTIONAL = ("illumination", "torso")
 
 
 def save_performance(performance: Performance, path: Path) -> Path:
     """Write a performance as npz, whole or not at all; returns ``path``."""
     p = performance
     out = {name: getattr(p, name) for name in ARRAYS}
-    if p.illumination is not None:
-        out["illumination"] = p.illumination
+    out |= {name: getattr(p, name) for name in OPTIONAL if getattr(p, name) is not None}
     out |= {
         "format": np.array(FORMAT),
         "time_base": np.array([p.time_base.numerator, p.time_base.denominator]),
@@ -38,7 +40,7 @@ def load_performance(path: Path) -> Performance:
     """Read what ``save_performance`` wrote. Raises UnreadableInputError for anything else."""
     try:
         with path.open("rb") as f, np.load(f, allow_pickle=False) as stored:
-            if str(stored["format"]) != FORMAT:
+            if str(stored["format"]) not in READABLE:
                 raise UnreadableInputError(f"{path} was written by another version ({stored['format']}); make it anew.")
             focal, width, height = stored["camera"]
             ranges = json.loads(str(stored["ranges"]))
@@ -50,8 +52,7 @@ def load_performance(path: Path) -> Performance:
                     ranges={str(k): (float(a), float(b)) for k, (a, b) in ranges.items()},
                 ),
                 camera=Camera(focal_px=float(focal), width=int(width), height=int(height)),
-                illumination=stored["illumination"] if "illumination" in stored.files else None,
-                **{name: stored[name] for name in ARRAYS},
+                **{name: stored[name] for name in (*ARRAYS, *OPTIONAL) if name in ARRAYS or name in stored.files},
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
         raise UnreadableInputError(f"{path} is not a performance; make one with facewitness track.") from e

@@ -42,7 +42,7 @@ def actor(footage, tmp_path_factory):
     return train_actor(footage, out, rights=RIGHTS, minutes=0.35, size=128, seed=5, progress=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shape():
     """A canonical face in a picture of 192 px, moved and grown."""
     from facewitness.faces import landmarks as lm
