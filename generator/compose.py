@@ -138,7 +138,7 @@ class Composer:
         moved_parts = cv2.warpAffine(self.parts, shift, (size, size), borderMode=cv2.BORDER_REPLICATE)
         parts = np.asarray(moved_parts, np.float32) * np.float32(1 / 255)
         face = rasterise(target[: lm.POINTS], lm.triangles(), size, size).covered.astype(np.float32)
-        face = cv2.GaussianBlur(face, (0, 0), 1.5)
+        face = np.asarray(cv2.GaussianBlur(face, (0, 0), 1.5), np.float32)
         with_head, with_torso = np.maximum(parts[..., 0], face), parts[..., 1] * (1 - face)
         moved = torso_motion(size, self._anchor, torso, self.shapes.torso[index])
         still = grid(size, size)
