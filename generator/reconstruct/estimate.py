@@ -42,7 +42,7 @@ SHAPE_ROUNDS, FRONTAL_DEG = 5, 35.0
 LOWER_FACE_CM, LOWER_FACE_SHARE = 2.0, 0.1
 """Below the wings of the nose (in the canonical face) landmarks count this much for the expression that pose is found
 with."""
-SMOOTH_FRAMES, SMOOTH_LIDS, SMOOTH_EXPRESSION = 0.5, 0.4, 0.75
+SMOOTH_FRAMES, SMOOTH_LIDS, SMOOTH_EXPRESSION = 0.5, 0.4, 0.9
 """More takes real motion along with the noise: footage warped by its own motion comes nearest to its next frame so."""
 TURN_STEP_RAD, SHIFT_STEP_CM, MODE_STEP, LID_STEP, GAZE_STEP_RAD = 0.02, 0.25, 0.5, 0.12, 0.06
 """What counts as movement rather than noise between neighbouring frames."""
