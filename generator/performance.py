@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-PER_FRAME = ("rotation", "translation", "expression", "lids", "gaze", "confidence", "illumination", "torso")
-"""Names of what a performance holds for every frame, beside its times; the last two may be None."""
+PER_FRAME = ("rotation", "translation", "expression", "lids", "gaze", "confidence", "parts", "illumination", "torso")
+"""Names of what a performance holds for every frame, beside its times; the last three may be None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,9 @@ class Performance:
     """(T,) 0..1; 0 is a gap that was filled in by interpolation."""
     identity: Identity
     camera: Camera
+    parts: NDArray[np.float32] | None = None
+    """(T, 4) how far the upper face, the mouth, the right and the left eye are shown, 0 covered to 1; None where the
+    tracker does not say."""
     illumination: NDArray[np.float32] | None = None
     """(T, 9, 3) spherical-harmonics coefficients, order 2, RGB."""
     torso: NDArray[np.float32] | None = None

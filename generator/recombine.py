@@ -156,7 +156,7 @@ def transfer(
         raise UsageError(f"there is no mode {mode!r}; choose one of {', '.join(MODES)}.")
     relative = mode == "relative"
     own = _held(last(target, driver.times_s - driver.times_s[0]), rest(target), hold)
-    out = replace(own, time_base=driver.time_base, pts=driver.pts, confidence=driver.confidence)
+    out = replace(own, time_base=driver.time_base, pts=driver.pts, confidence=driver.confidence, parts=driver.parts)
     if "head" in take:
         rotation, translation = _head(driver, target, relative)
         out = replace(out, rotation=rotation, translation=translation, torso=_torso(driver, target))

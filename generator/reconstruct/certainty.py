@@ -13,16 +13,18 @@ def certainty(performance: Performance) -> dict[str, NDArray[np.float32]]:
 
     ``rotation``, ``translation`` and ``expression`` (T,), the last falling as half of the face turns away; ``lids``
     (T, 2) of the person's right and left eye, each as its half is seen; ``gaze`` (T, 2) likewise, and 0 for a closed
-    eye, whose gaze is carried over from before.
+    eye, whose gaze is carried over from before. Each falls as the part it is read from is covered: head by the upper
+    face, expression by that or by the mouth, lids and gaze by their own eye.
     """
     p = performance
     whole = p.confidence.astype(np.float64)
     halves = visibility(to_matrix(p.rotation))
-    lids = whole[:, None] * halves
+    shown = np.ones((len(p), 4)) if p.parts is None else p.parts.astype(np.float64)
+    lids = whole[:, None] * halves * shown[:, 2:]
     found = {
-        "rotation": whole,
-        "translation": whole,
-        "expression": whole * halves.mean(1),
+        "rotation": whole * shown[:, 0],
+        "translation": whole * shown[:, 0],
+        "expression": whole * halves.mean(1) * shown[:, :2].min(1),
         "lids": lids,
         "gaze": lids * np.clip(1 - p.lids, 0, 1),
     }

@@ -98,7 +98,7 @@ def reconstruct(track: FaceTrack) -> Performance:
 
 def _pick(track: FaceTrack, at: NDArray[np.int64]) -> FaceTrack:
     names = ("pts", "boxes", "mesh", "eyes", "irises", "confidence")
-    return replace(track, blendshapes=None, **{n: getattr(track, n)[at] for n in names})
+    return replace(track, blendshapes=None, parts=None, **{n: getattr(track, n)[at] for n in names})
 
 
 def _deepened(mesh: NDArray, shape: NDArray, pose: Pose, camera: Camera) -> NDArray:
@@ -265,6 +265,7 @@ def _whole_clip(
         lids=spread(smooth(lids, frames=SMOOTH_LIDS, step=LID_STEP)),
         gaze=spread(gaze),
         confidence=confidence.astype(np.float32),
+        parts=track.parts,
         identity=identity,
         camera=camera,
     )

@@ -93,7 +93,7 @@ def _pick(track: FaceTrack, at: NDArray) -> FaceTrack:
     from dataclasses import replace
 
     names = ("pts", "boxes", "mesh", "eyes", "irises", "confidence")
-    return replace(track, blendshapes=None, **{n: getattr(track, n)[at] for n in names})
+    return replace(track, blendshapes=None, parts=None, **{n: getattr(track, n)[at] for n in names})
 
 
 def learn(moved: list[NDArray], opening: list[NDArray], count: int) -> dict[str, NDArray]:

@@ -13,9 +13,9 @@ from facewitness.generator.performance import Camera, Identity, Performance
 
 FORMAT = "facewitness.performance/2"
 READABLE = (FORMAT, "facewitness.performance/1")
-"""What ``load_performance`` takes; the first version knew nothing of the torso."""
+"""What ``load_performance`` takes; the first version knew nothing of covered parts and of the torso."""
 ARRAYS = ("pts", "rotation", "translation", "expression", "lids", "gaze", "confidence")
-OPTIONAL = ("illumination", "torso")
+OPTIONAL = ("parts", "illumination", "torso")
 
 
 def save_performance(performance: Performance, path: Path) -> Path:

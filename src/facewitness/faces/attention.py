@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from facewitness import weights
 from facewitness.errors import MissingPieceError
 from facewitness.faces import landmarks as lm
+from facewitness.faces.covered import texture_of
 from facewitness.faces.networks import (
     MESH_PX,
     MIRRORED_RIM,
@@ -117,7 +118,10 @@ class CarefulMesh:
         eyes, irises = (apply(affine, p.astype(np.float64) - 0.5).astype(np.float32) for p in (seen.eyes, seen.irises))
         if flip:
             mesh, eyes, irises = mesh[lm.mirror()], eyes[::-1], irises[::-1][:, list(MIRRORED_RIM)]
-        return Seen(mesh, confidence, patch_of(cut), eyes=eyes, irises=irises)
+        return Seen(
+            mesh, confidence, patch_of(cut), eyes=eyes, irises=irises,
+            texture=None if flip else texture_of(cut, both - 0.5),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

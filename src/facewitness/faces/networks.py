@@ -290,6 +290,8 @@ class Seen:
     """(2, 5, 2) where the network gives irises itself."""
     blendshapes: NDArray[np.float32] | None = None
     """(52,) where the network gives them."""
+    texture: NDArray[np.uint8] | None = None
+    """(32, 32, 3) the face in the texture of its mesh, where the look was careful."""
 
 
 def patch_of(cut: NDArray[Any]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from facewitness.faces.types import FaceTrack
 from facewitness.files import whole_file
 
 FORMAT = "facewitness.track/1"
-ARRAYS = ("pts", "boxes", "mesh", "eyes", "irises", "confidence", "blendshapes")
+ARRAYS = ("pts", "boxes", "mesh", "eyes", "irises", "confidence", "parts", "blendshapes")
 
 
 def save_tracks(tracks: list[FaceTrack], path: Path) -> Path:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from facewitness.errors import UnreadableInputError, UsageError
 from facewitness.faces import landmarks as lm
 from facewitness.faces.attention import CarefulMesh
+from facewitness.faces.covered import PARTS, uncovered
 from facewitness.faces.networks import Detection, Detector, IrisNetwork, MeshNetwork, Roi, Seen, overlap, roi_of_mesh
 from facewitness.faces.types import FaceTrack
 from facewitness.media.limits import threads_allowed
@@ -38,6 +39,8 @@ SAME_FACE, NEXT_FRAME_FACE = 0.9, 0.45
 MIN_FACE_PX = 12
 LOOKS = 3
 """Crops of each eye that ``track_video`` averages; the detector, which reads how irises tremble, looks once."""
+LEAST_SHOWN = 0.1
+"""A face that is covered altogether is still followed, with this share of the network's confidence."""
 PENDING_EYES = 8
 LOST_FACES = 64
 """Faces no longer in view that may still come back after ``take``: the latest ones."""
@@ -61,6 +64,7 @@ class _Followed:
     confidences: list[float] = field(default_factory=list)
     eyes: list[Future[tuple[NDArray[np.float32], NDArray[np.float32]]]] = field(default_factory=list)
     blendshapes: list[NDArray[np.float32] | None] = field(default_factory=list)
+    textures: list[NDArray[np.uint8] | None] = field(default_factory=list)
     patch: NDArray[np.float32] | None = None
     mesh: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
     """Where it was seen last, and when; kept when its frames are taken away."""
@@ -75,7 +79,7 @@ class _Followed:
 
     def forget(self) -> None:
         """Let go of the frames so far, not of the face."""
-        for kept in (self.frames, self.meshes, self.confidences, self.eyes, self.blendshapes):
+        for kept in (self.frames, self.meshes, self.confidences, self.eyes, self.blendshapes, self.textures):
             kept.clear()
 
 
@@ -226,6 +230,7 @@ class FaceTracker:
         face.meshes.append(seen.mesh)
         face.confidences.append(seen.confidence)
         face.blendshapes.append(seen.blendshapes)
+        face.textures.append(seen.texture)
         face.patch, face.active, face.before_cut = seen.patch, True, False
         if self._eye_thread is None:
             job: Future[tuple[NDArray[np.float32], NDArray[np.float32]]] = Future()
@@ -322,6 +327,12 @@ def _as_track(
     boxes = np.full((count, 4), np.nan, np.float32)
     boxes[at] = box_of(mesh[at])
     shapes = [b for b in face.blendshapes if b is not None]
+    textures = [t for t in face.textures if t is not None]
+    parts = None
+    if len(textures) == len(at):
+        parts = np.ones((count, len(PARTS)), np.float32)
+        parts[at] = uncovered(np.stack(textures))
+        confidence[at] *= np.clip(parts[at].mean(1), LEAST_SHOWN, 1)
     return FaceTrack(
         face_id=face_id,
         tracker=tracker,
@@ -334,6 +345,7 @@ def _as_track(
         eyes=spread([e for e, _ in eyes], (2, 71, 2)),
         irises=spread([i for _, i in eyes], (2, 5, 2)),
         confidence=confidence,
+        parts=parts,
         blendshapes=spread(shapes, (52,)) if len(shapes) == len(at) else None,
     )
 

@@ -40,6 +40,9 @@ class FaceTrack:
     """(T, 2, 5, 2) centre, then four points of the rim, per eye."""
     confidence: NDArray[np.float32]
     """(T,) 0..1; 0 is a gap."""
+    parts: NDArray[np.float32] | None = None
+    """(T, 4) how far the upper face, the mouth, the right and the left eye are shown, 0 covered to 1 and in a gap; with
+    careful looks only (``looks`` above 1)."""
     blendshapes: NDArray[np.float32] | None = None
     """(T, 52) ARKit-style coefficients 0..1, with the ``landmarker`` tracker only."""
 
