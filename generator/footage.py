@@ -24,6 +24,8 @@ MIN_SECONDS = 5.0
 ADVISED_SECONDS = 20.0
 SECOND_FACE_SHARE = 0.2
 """A second face in more than this share of the frames makes the footage that of several people."""
+LEAST_MOUTH_CM = 0.25
+"""Lips that part less than this between the 5th and the 95th percentile show no speech."""
 CUT_PX = 0.35
 """The face jumps by more than this many of its own widths between two frames: a cut, not a motion."""
 
@@ -119,4 +121,9 @@ def _range_notes(performance: Performance) -> list[str]:
         notes.append(f"the head hardly turns ({yaw:.0f} degrees from side to side); larger turns will be limited.")
     if np.percentile(performance.lids.max(1), 99) < 0.5:
         notes.append("the footage holds no blink; closed eyes will look painted.")
+    low, high = performance.identity.ranges.get("mouth", (0.0, LEAST_MOUTH_CM))
+    if high - low < LEAST_MOUTH_CM:
+        notes.append(
+            f"the mouth hardly opens ({high - low:.1f} cm); wider mouths will be limited, their teeth borrowed."
+        )
     return notes
