@@ -56,7 +56,7 @@ class FaceSquare:
         small for.
         """
         out = frame.copy()
-        alpha = alpha * self._edge(out.shape[0], out.shape[1])
+        alpha = alpha * self.edge(out.shape[0], out.shape[1])
         if self.side != self.size:
             how = cv2.INTER_CUBIC if self.side > self.size else cv2.INTER_AREA
             picture = np.asarray(cv2.resize(picture, (self.side, self.side), interpolation=how), np.float32)
@@ -82,8 +82,10 @@ class FaceSquare:
         fine = cv2.remap(cv2.subtract(part, coarse, dtype=cv2.CV_32F), there[..., 0], there[..., 1], cv2.INTER_CUBIC)
         return np.asarray(cv2.multiply(fine, cv2.merge([cv2.resize(share, shape)] * 3)), np.float32)
 
-    def _edge(self, height: int, width: int) -> NDArray[np.float32]:
-        ramp = np.clip((np.arange(self.size) + 0.5) / (0.06 * self.size), 0, 1).astype(np.float32)
+    def edge(self, height: int, width: int, share: float = 0.06) -> NDArray[np.float32]:
+        """(size, size) 1 inside, falling to 0 over ``share`` of the square towards each of its edges that lies inside a
+        frame of ``height`` and ``width``."""
+        ramp = np.clip((np.arange(self.size) + 0.5) / (share * self.size), 0, 1).astype(np.float32)
         left = ramp if self.x > 0 else np.ones_like(ramp)
         top = ramp if self.y > 0 else np.ones_like(ramp)
         right = ramp[::-1] if self.x + self.side < width else np.ones_like(ramp)

@@ -32,8 +32,6 @@ MOST_GAP, GAP_BLUR, PART_BLUR = 60.0, 1.5, 3.0
 """Grey levels, and pixels: a pixel's miss counts up to here, is told by its neighbours too, and so soft are borders."""
 LEVELS_USUAL = 1.0
 """A miss smaller by so many grey levels tells as much of what a pixel goes with as what is usual does."""
-TORSO_ENDS = 0.15
-"""Of the square's height: so far above its lower edge a torso begins to be held, where the frame goes on below."""
 BACKGROUND_FRAMES, LEAST_BACKGROUND = 40, 0.01
 MOVED_LEVELS, MOVED_SHARE = 8.0, 0.25
 """A background moves where more than this share of it varies by more than so many grey levels."""
@@ -63,15 +61,15 @@ def learn_follow(
 
 def learn_parts(
     frames: NDArray[np.uint8], shapes: Shapes, follow: NDArray[np.float32], anchor: NDArray[np.float32], *, pairs: int,
-    rng: np.random.Generator, ends: bool = False,
+    rng: np.random.Generator, edge: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8] | None:  # fmt: skip
     """(S, S, 2) what of the square goes with the head and what with the torso, 0 to 255; what is left stands still.
 
     ``pairs`` of frames whose torsos are far apart are warped onto each other as if all of it went with the one, the
     other or neither; whichever comes nearest to the frame at a pixel wins it, by as much as it is nearer. Where little
-    tells them apart, what is usual counts. With the torso at rest; ``anchor`` as in ``warp.torso_motion``. With
-    ``ends`` the torso is held at the lower edge, where the square ends inside the frame. None where nothing is known of
-    the torso.
+    tells them apart, what is usual counts. With the torso at rest; ``anchor`` as in ``warp.torso_motion``. Where
+    ``edge`` (S, S; 0..1) falls to 0 the torso is held, as it is outside the square. None where nothing is known of the
+    torso.
     """
     if shapes.torso is None or len(frames) < 20:
         return None
@@ -101,8 +99,8 @@ def learn_parts(
         for vote, prior in zip(votes, (1 - usual, usual, 0 * usual), strict=True)
     ])  # fmt: skip
     shares /= shares.sum(0)
-    if ends:
-        shares[1:] *= np.clip(np.arange(size, 0, -1) / (TORSO_ENDS * size), 0, 1)[:, None]
+    if edge is not None:
+        shares[1] *= edge
     return np.asarray(np.moveaxis(shares[:2], 0, -1) * 255 + 0.5, np.uint8)
 
 

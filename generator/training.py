@@ -47,6 +47,8 @@ LEAST_TRAINING_S = 2.0
 PREVIEW_EVERY_S = 20.0
 FOLLOW_PAIRS = 60
 """Pairs of frames per minute from which hair and neck are learnt, up to 240."""
+TORSO_ENDS = 0.15
+"""Of the square: so far from an edge beyond which the frame goes on, a torso begins to be held."""
 UNTRAINED = "too little time to train the network on this person; it is used as it starts."
 SQUARES_CRF, FRAMES_CRF = 8, 10
 
@@ -91,7 +93,7 @@ def train_actor(
         parts = learn_parts(
             squares[:holdout_from], footage.shapes[:holdout_from], follow, anchor_of(footage.shapes[:holdout_from]),
             pairs=min(int(FOLLOW_PAIRS * minutes), 80), rng=rng,
-            ends=footage.square.y + footage.square.side < footage.info.height,
+            edge=footage.square.edge(footage.info.height, footage.info.width, TORSO_ENDS),
         )  # fmt: skip
         moves = background_moves(squares, footage.shapes)
         bar.advance(min(time.monotonic() - start, budget), note="footage ready")
