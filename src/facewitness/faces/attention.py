@@ -100,28 +100,29 @@ class CarefulMesh:
     def __call__(self, image: NDArray[np.uint8], roi: Roi) -> Seen:
         """Look at a face twice; its eyes and irises come along."""
         looks = [self._look(image, replace(roi, side=roi.side * scale), flip=flip) for scale, flip in FACE_LOOKS]
-        mesh = np.mean([look.mesh for look in looks], axis=0)
-        eyes = np.mean([look.eyes for look in looks], axis=0)
+        mesh = np.mean([look.mesh for look, _, _ in looks], axis=0)
+        eyes, irises = np.mean([e for _, e, _ in looks], axis=0), np.mean([i for _, _, i in looks], axis=0)
         for contour, points in zip(lm.IRIS_CONTOURS, eyes, strict=True):
             mesh[list(contour), :2] = points
-        return replace(looks[0], mesh=mesh, eyes=eyes, irises=np.mean([look.irises for look in looks], axis=0))
+        return replace(looks[0][0], mesh=mesh, eyes=eyes, irises=irises)
 
-    def _look(self, image: NDArray[np.uint8], roi: Roi, *, flip: bool) -> Seen:
+    def _look(
+        self, image: NDArray[np.uint8], roi: Roi, *, flip: bool
+    ) -> tuple[Seen, NDArray[np.float32], NDArray[np.float32]]:
+        """Mesh, eyes and irises of one crop, in the picture; its texture where it is not mirrored."""
         cut = crop(image, roi, MESH_PX, flip=flip)
         x = as_input(cut)
         points, confidence = self._mesh.points(x)
         seen = self._attention(x)
-        both = (points + seen.mesh) / 2
+        both = (points + seen.mesh) * np.float32(0.5)
         both[self._attention.lips, :2] = seen.mesh[self._attention.lips, :2]
         mesh = to_picture(both, roi, MESH_PX, flip=flip)
         affine = roi.to_picture(MESH_PX, flip=flip)
         eyes, irises = (apply(affine, p.astype(np.float64) - 0.5).astype(np.float32) for p in (seen.eyes, seen.irises))
         if flip:
             mesh, eyes, irises = mesh[lm.mirror()], eyes[::-1], irises[::-1][:, list(MIRRORED_RIM)]
-        return Seen(
-            mesh, confidence, patch_of(cut), eyes=eyes, irises=irises,
-            texture=None if flip else texture_of(cut, both - 0.5),
-        )  # fmt: skip
+        texture = None if flip else texture_of(cut, both - 0.5)
+        return Seen(mesh, confidence, patch_of(cut), texture=texture), eyes, irises
 
 
 @dataclass(frozen=True, kw_only=True)

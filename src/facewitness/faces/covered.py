@@ -15,6 +15,9 @@ PARTS = ("face", "mouth", "right_eye", "left_eye")
 TEXTURE_PX = 32
 FINE = 2
 """Samples a texel across, averaged."""
+KNOWN_FRAMES, CHUNK = 600, 256
+"""Frames, evenly spread, that tell how the face mostly looks; frames compared with that at once."""
+EVEN_LEVEL = 128.0
 LEVELS, SPREADS = 8.0, 2.0
 """A texel differs by one step where it is off by so many grey levels and so many of its own usual deviations."""
 SHOWN_STEPS, COVERED_STEPS = (0.9, 1.7, 1.7, 1.7), (1.9, 2.9, 2.9, 2.9)
@@ -69,13 +72,20 @@ def uncovered(textures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     What a clip mostly shows counts as the face: something that hides a part for more than half of it is not noticed.
     """
-    looks = textures.astype(np.float32)
-    upper = part_masks()[0]
-    bright = np.median(looks[:, upper].mean(-1), axis=1)
-    looks *= (np.median(bright) / np.maximum(bright, 1))[:, None, None, None]  # light that changes covers nothing
-    usual = np.median(looks, axis=0)
-    off = np.abs(looks - usual).mean(-1)
-    steps = off / (LEVELS + SPREADS * np.median(off, axis=0))
-    means = np.stack([steps[:, mask].mean(1) for mask in part_masks()], 1)
+    known = _evenly_bright(textures[np.linspace(0, len(textures) - 1, min(len(textures), KNOWN_FRAMES)).astype(int)])
+    usual = np.median(known, axis=0)
+    spread = np.median(np.abs(known - usual).mean(-1), axis=0)
+    means = np.empty((len(textures), len(PARTS)))
+    for at in range(0, len(textures), CHUNK):
+        off = np.abs(_evenly_bright(textures[at : at + CHUNK]) - usual).mean(-1)
+        steps = off / (LEVELS + SPREADS * spread)
+        means[at : at + CHUNK] = np.stack([steps[:, mask].mean(1) for mask in part_masks()], 1)
     shown, covered = np.array(SHOWN_STEPS), np.array(COVERED_STEPS)
     return np.clip((covered - means) / (covered - shown), 0, 1).astype(np.float32)
+
+
+def _evenly_bright(textures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Textures (n, 32, 32, 3) whose upper faces are all equally bright: light that changes covers nothing."""
+    looks = textures.astype(np.float32)
+    bright = np.median(looks[:, part_masks()[0]].mean(-1), axis=1)
+    return looks * (EVEN_LEVEL / np.maximum(bright, 1))[:, None, None, None]

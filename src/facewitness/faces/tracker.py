@@ -248,7 +248,7 @@ class FaceTracker:
             return contours, seen.irises
         eyes, irises = self._iris(image, seen.mesh)
         if seen.irises is not None and seen.eyes is not None:
-            eyes, irises = (eyes + seen.eyes) / 2, (irises + seen.irises) / 2
+            return (eyes + seen.eyes) * np.float32(0.5), (irises + seen.irises) * np.float32(0.5)
         return eyes, irises
 
     def _drop_doubles(self) -> None:
