@@ -387,7 +387,7 @@ def edit(
         own = cut(own, float(own.times_s[0]), float(own.times_s[0]) + seconds)
     frames, notes = edited_frames(actor, own, settings, engine=engine, device=device)
     label = Label(
-        method="edit", target_id=actor.name, driver_id=actor.name, edits={k: _largest(v) for k, v in settings.items()},
+        method="edit", target_id=actor.name, driver_id=actor.name, edits={k: _largest(k, v) for k, v in settings.items()},
         seed=int(actor.card["seed"]), rights=actor.rights, actor_sha256=actor.sha256,
         model_sha256=actor.card["sha256"].get(FILES["weights"], ""),
     )  # fmt: skip
@@ -404,10 +404,10 @@ def edit(
     return dataclasses.replace(made, notes=tuple(notes))
 
 
-def _largest(keys: Keys) -> float:
-    if isinstance(keys, int | float):
-        return float(keys)
-    return float(max((v for _, v in keys), key=abs))
+def _largest(name: str, keys: Keys) -> float:
+    """The greatest value of an edit over the clip, within its range."""
+    value = keys if isinstance(keys, int | float) else max((v for _, v in keys), key=abs)
+    return float(np.clip(value, _by_name()[name].low, _by_name()[name].high))
 
 
 def value_at(keys: Keys, at_s: float) -> float:

@@ -113,9 +113,10 @@ def test_a_wider_face_is_wider_by_what_was_asked(own):
 def test_an_edited_video_says_composite_and_names_every_edit(actor, tmp_path):
     from facewitness.provenance import verify_file
 
-    made = edit(actor, tmp_path / "e.mp4", settings={"smile": 0.5, "close_left_eye": 1.0}, seconds=1.0, progress=False)
+    settings = {"smile": 0.5, "close_left_eye": 1.5}
+    made = edit(actor, tmp_path / "e.mp4", settings=settings, seconds=1.0, progress=False)
     audit = verify_file(made.path)
-    assert audit.ai == "edited" and audit.label["edits"] == {"smile": 0.5, "close_left_eye": 1.0}
+    assert audit.ai == "edited" and audit.label["edits"] == {"smile": 0.5, "close_left_eye": 1.0}, "what was done"
     assert any(i.get("relationship") == "parentOf" for i in audit.ingredients)
 
 
