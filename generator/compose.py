@@ -36,8 +36,8 @@ IRIS_DEAD, IRIS_MOST = 0.02, 0.3
 mended."""
 IRIS_HIDDEN = 0.1
 """An eye open by less than this share of its width shows so little of its iris that correcting it fades out."""
-SEEN_SIDEWAYS, SEEN_UP_DOWN = 1.3, 1.4
-"""Lids hide the iris's edges, so that a tracker of irises sees less of a correction than is made: 0.8 of it sideways,
+SEEN_SIDEWAYS, SEEN_UP_DOWN = 1.4, 1.4
+"""Lids hide the iris's edges, so that a tracker of irises sees less of a correction than is made: 0.7 of it sideways,
 less up and down (footage of two people, moved by 15 and 10 degrees)."""
 LID_EDGE, LASHES, LID_SKIN, LOWER_LID = 0.02, 0.12, 0.3, 0.5
 """In widths of the eye: the iris's correction gives way from so far inside the lids' edges on, over so much where it

@@ -387,7 +387,8 @@ def edit(
         own = cut(own, float(own.times_s[0]), float(own.times_s[0]) + seconds)
     frames, notes = edited_frames(actor, own, settings, engine=engine, device=device)
     label = Label(
-        method="edit", target_id=actor.name, driver_id=actor.name, edits={k: _largest(k, v) for k, v in settings.items()},
+        method="edit", target_id=actor.name, driver_id=actor.name,
+        edits={k: _largest(k, v) for k, v in settings.items()},
         seed=int(actor.card["seed"]), rights=actor.rights, actor_sha256=actor.sha256,
         model_sha256=actor.card["sha256"].get(FILES["weights"], ""),
     )  # fmt: skip
