@@ -24,7 +24,7 @@ def card_of(model: Model) -> str:
         "is no proof of authenticity.\n",
         "## What it is made of\n",
         f"- {_network(model)}",
-        f"- Surface model: {'boosted trees over statistics of 18 regions of the face' if model.surface else 'none'}",
+        f"- Surface model: {'boosted trees and a linear part over statistics of 18 regions of the face' if model.surface else 'none'}",
         f"- Fusion over {len(model.columns)} columns ({', '.join(model.columns)})",
         f"- `manipulated` from p = {c.threshold_:.3f} (meant to call {c.false_positive_rate:.0%} of real clips so), "
         f"`inconclusive` from p = {c.doubt_:.3f} ({c.doubt_rate:.0%}); both from {c.real_clips_} held-out real clips",
@@ -38,6 +38,8 @@ def card_of(model: Model) -> str:
         parts += ["## On persons the fusion was not fitted on (pseudo-fakes)\n", *_fusion(notes["fusion"]), ""]
     for told in notes.get("outside", []):
         parts += _outside(told)
+    for told in notes.get("tables", []):
+        parts += _table(told)
     if "fails" in notes:
         parts += ["## Where it fails\n", *[f"- {line}" for line in notes["fails"]], ""]
     return "\n".join(parts) + "\n"
@@ -80,6 +82,13 @@ def _fusion(told: dict[str, Any]) -> list[str]:
         "| --- | --- |",
         *[f"| {k} | {v:.3f} |" for k, v in best],
     ]
+
+
+def _table(told: dict[str, Any]) -> list[str]:
+    """Any other measurement as a section: ``title``, ``text``, ``columns`` and ``rows`` of strings."""
+    columns, rows = told.get("columns", []), told.get("rows", [])
+    lines = [f"| {' | '.join(map(str, row))} |" for row in (columns, ["---"] * len(columns), *rows)] if columns else []
+    return [f"## {told['title']}\n", told.get("text", ""), "", *lines, ""]
 
 
 def _outside(told: dict[str, Any]) -> list[str]:
