@@ -22,6 +22,8 @@ LEVELS: dict[str, tuple[float, ...]] = {
     "h264": (30, 32, 35, 38, 40),
 }
 """Saturation and contrast kept, number of 8-pixel blocks, variance of noise (of 1), kernel in pixels, factor, CRF."""
+OVER_TIME = ("h264",)
+"""Distortions of a frame that depend on the frames beside it."""
 CHUNK = 64
 """Frames that go through the encoder together."""
 

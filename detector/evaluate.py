@@ -261,8 +261,9 @@ def robustness(clips: Sequence[Clip], model: Path | None = None) -> dict[str, di
 
 
 def _distorted_score(clip: Clip, model: Any, kind: str, level: int) -> float:
-    from facewitness.detector.distortions import distort
+    from facewitness.detector.distortions import OVER_TIME, distort
     from facewitness.detector.measure import measure
+    from facewitness.detector.sampling import stride, thin
     from facewitness.detector.verdict import report_face
     from facewitness.media import probe, read_frames
 
@@ -271,7 +272,12 @@ def _distorted_score(clip: Clip, model: Any, kind: str, level: int) -> float:
         try:
             fps = float(probe(clip.path).frame_rate)
             frames = read_frames(clip.path)
-            found = measure(distort(frames, kind, level) if level else frames, fps, scorer=model.scorer)
+            if level and kind in OVER_TIME:  # what an encoder does to a frame depends on those that are not looked at
+                frames = distort(frames, kind, level)
+            looks = thin(frames, fps)
+            if level and kind not in OVER_TIME:
+                looks = distort(looks, kind, level)
+            found = measure(looks, fps / stride(fps), scorer=model.scorer, thinned=True)
         except UnreadableInputError:
             return float("nan")
         faces = [report_face(m, model, number=n)[0].p_fake for n, m in enumerate(found)]

@@ -108,3 +108,14 @@ def test_info_describes_the_shipped_model_and_its_cues(capsys):
     assert run("detector", "info", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["sha256"] and told["columns"] and len(told["cues"]) > 25
+
+
+@pytest.mark.parametrize("kind", ["blur", "h264"])
+def test_a_distorted_clip_is_scored_and_scores_otherwise(sample, report, kind):
+    from facewitness.detector.evaluate import _distorted_score
+    from facewitness.detector.scan import cached_model
+
+    clip = Clip(path=sample, label="real", person="p", method="", name="p")
+    plain, bent = (_distorted_score(clip, cached_model(None), kind, level) for level in (0, 5))
+    assert plain == pytest.approx(report.p_fake)
+    assert 0 < bent < 1 and bent != plain
