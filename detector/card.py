@@ -7,6 +7,8 @@ from typing import Any
 from facewitness.detector.model import CARD, NETWORK, Model
 from facewitness.files import write_text
 
+SURFACE_IS = "boosted trees and a linear part over statistics of 18 regions of the face"
+
 
 def write_card(model: Model, folder: Path) -> Path:
     """Write ``MODEL_CARD.md`` into the model's folder."""
@@ -24,7 +26,7 @@ def card_of(model: Model) -> str:
         "is no proof of authenticity.\n",
         "## What it is made of\n",
         f"- {_network(model)}",
-        f"- Surface model: {'boosted trees and a linear part over statistics of 18 regions of the face' if model.surface else 'none'}",
+        f"- Surface model: {SURFACE_IS if model.surface else 'none'}",
         f"- Fusion over {len(model.columns)} columns ({', '.join(model.columns)})",
         f"- `manipulated` from p = {c.threshold_:.3f} (meant to call {c.false_positive_rate:.0%} of real clips so), "
         f"`inconclusive` from p = {c.doubt_:.3f} ({c.doubt_rate:.0%}); both from {c.real_clips_} held-out real clips",

@@ -43,13 +43,17 @@ class EyeMixture(BaseEstimator):
         self.n_features_in_ = x.shape[1]
         return self
 
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Log odds (N,) of made eyes over real ones; NaN where no cue is measured."""
+    def ways(self, X: ArrayLike) -> dict[str, NDArray[np.float64]]:
+        """Log odds (N,) of each kind of made eyes over real ones."""
         check_is_fitted(self, "fusions_")
         x = np.asarray(X, float)
-        each = np.stack([fusion.decision_function(x) for fusion in self.fusions_])
+        return {kind: fusion.decision_function(x) for kind, fusion in zip(self.kinds_, self.fusions_, strict=True)}
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Log odds (N,) of made eyes over real ones; NaN where no cue is measured."""
+        each = np.stack(list(self.ways(X).values()))
         score = np.logaddexp.reduce(each, 0) - np.log(len(each))
-        return np.where(np.isfinite(x).any(1), score, np.nan)
+        return np.where(np.isfinite(np.asarray(X, float)).any(1), score, np.nan)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything fitted, as plain numbers."""

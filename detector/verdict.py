@@ -94,7 +94,16 @@ def surface_windows(evidence: Evidence, model: Model) -> Windows:
 
 
 EYES_SAY = "The eyes move as made eyes do"
-"""Said of the score of all cues of the eyes; the cue that tells most of it is named after it."""
+"""Said of the score of all cues of the eyes; the way they are likeliest made and the cue that tells most come after."""
+EYE_WAYS = {
+    "gaze_frozen": "as if their gaze were frozen",
+    "gaze_damped": "as if their gaze were damped",
+    "gaze_smooth": "as if their gaze were smoothed",
+    "lids_suppressed": "as if their lids were held",
+    "blinks_removed": "as if blinks were taken out",
+    "eyes_apart": "as if each were moved by itself",
+    "eyes_copied": "as if one were a copy of the other",
+}
 
 
 def report_face(measures: FaceMeasures, model: Model, *, number: int) -> tuple[FaceReport, list[Reason]]:
@@ -105,8 +114,7 @@ def report_face(measures: FaceMeasures, model: Model, *, number: int) -> tuple[F
     found = {c.name: run_cue(c, e) for c in list_cues()}
     values |= {n: float(f.value) if isinstance(f, Measured) else float("nan") for n, f in found.items()}
     if model.eyes is not None:
-        known = [c.name for c in list_cues("eyes") if c.name in model.columns]  # a model may be older than a cue
-        values["eyes"] = float(model.eyes.decision_function([[values[name] for name in known]])[0])
+        values["eyes"] = float(model.eyes.decision_function(_eye_cues(values, model))[0])
     x = np.array([[values.get(c, np.nan) for c in model.columns]])
     ratios, weights = model.fusion.ratios_.transform(x)[0], model.fusion.coef_
     p = float(model.calibration.probability(model.fusion.decision_function(x)[0])) if np.isfinite(x).any() else None
@@ -246,7 +254,15 @@ def _eyes_reason(values, ratios, at, model: Model, e: Evidence) -> Reason:
     """What the eyes say together, and the cue among them that is least like real eyes."""
     told = max((c.name for c in list_cues("eyes")), key=lambda c: ratios[at[c]] if c in at else -np.inf)
     one = _reason(told, values[told], float(model.fusion.ratios_.medians_[at[told]]), {}, e)
-    return replace(one, cue="eyes", text=f"{EYES_SAY}: {one.text[0].lower()}{one.text[1:]}")
+    ways = model.eyes.ways(_eye_cues(values, model)) if model.eyes is not None else {}
+    likeliest = EYE_WAYS.get(max(ways, key=lambda way: ways[way][0]), "") if ways else ""
+    said = f"{EYES_SAY}, {likeliest}" if likeliest else EYES_SAY
+    return replace(one, cue="eyes", text=f"{said}: {one.text[0].lower()}{one.text[1:]}")
+
+
+def _eye_cues(values: dict[str, float], model: Model) -> NDArray[np.float64]:
+    """(1, F) the cues of the eyes that the model knows; it may be older than a cue."""
+    return np.array([[values[c.name] for c in list_cues("eyes") if c.name in model.columns]])
 
 
 def _reason(name: str, value: float, usual: float, learned, e: Evidence) -> Reason:
