@@ -28,20 +28,22 @@ and forehead by 1.6 to 2.4."""
 
 @cache
 def _texels() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """For a texture of ``TEXTURE_PX * FINE``: the triangle (-1 for none) and barycentric weights of every sample."""
+    """For a texture of ``TEXTURE_PX * FINE``: vertices (n, 3) of the triangle of every sample, and their barycentric
+    weights, which are 0 outside the face."""
     side = TEXTURE_PX * FINE
     y, x = np.mgrid[:side, :side]
     at = (np.stack([x, y], -1).reshape(-1, 2) + 0.5) / side
-    triangle, weights = np.full(len(at), -1), np.zeros((len(at), 3))
-    for k, (a, b, c) in enumerate(lm.canonical_uv().astype(np.float64)[lm.triangles()]):
+    vertices, weights = np.zeros((len(at), 3), np.int64), np.zeros((len(at), 3))
+    for corners in lm.triangles():
+        a, b, c = lm.canonical_uv().astype(np.float64)[corners]
         m = np.array([b - a, c - a]).T
         if abs(np.linalg.det(m)) < 1e-12:
             continue
         v, w = np.linalg.solve(m, (at - a).T)
         inside = (v >= 0) & (w >= 0) & (v + w <= 1)
-        triangle[inside] = k
+        vertices[inside] = corners
         weights[inside] = np.stack([1 - v - w, v, w], 1)[inside]
-    return triangle, weights
+    return vertices, weights
 
 
 @cache
@@ -52,16 +54,17 @@ def part_masks() -> NDArray[np.bool_]:
     masks = np.zeros((len(PARTS), TEXTURE_PX, TEXTURE_PX), np.uint8)
     for mask, hull in zip(masks[1:], hulls, strict=True):
         cv2.fillConvexPoly(mask, cv2.convexHull(np.round(uv[hull]).astype(np.int32)), 1)
-    upper = lm.canonical_xyz()[lm.triangles(), 1].mean(1) < 2.0
-    shown = np.where(_texels()[0] >= 0, upper[_texels()[0]], False).reshape(TEXTURE_PX, FINE, TEXTURE_PX, FINE)
+    vertices, weights = _texels()
+    upper = (weights.sum(1) > 0) & (lm.canonical_xyz()[vertices, 1].mean(1) < 2.0)
+    shown = upper.reshape(TEXTURE_PX, FINE, TEXTURE_PX, FINE)
     masks[0] = shown.all((1, 3))
     return masks.astype(bool)
 
 
 def texture_of(image: NDArray[np.uint8], mesh: NDArray) -> NDArray[np.uint8]:
     """(32, 32, 3) the face of a picture in the texture of its mesh (468, 2 or 3), in pixels of the picture."""
-    triangle, weights = _texels()
-    at = (mesh[lm.triangles()[triangle], :2] * weights[..., None]).sum(1).astype(np.float32)
+    vertices, weights = _texels()
+    at = np.einsum("nkx,nk->nx", mesh[vertices, :2], weights).astype(np.float32)
     side = TEXTURE_PX * FINE
     fine = cv2.remap(image, at[:, 0].reshape(side, side), at[:, 1].reshape(side, side), cv2.INTER_LINEAR)
     return np.asarray(cv2.resize(fine, (TEXTURE_PX, TEXTURE_PX), interpolation=cv2.INTER_AREA), np.uint8)
