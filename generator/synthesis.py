@@ -16,7 +16,7 @@ from facewitness.generator.render import rasterise
 from facewitness.generator.retrieve import REGIONS, Choice, plan
 from facewitness.generator.shapes import Shapes
 from facewitness.generator.square import Ground
-from facewitness.generator.warp import Surround, grid, shell_triangles, warp_map
+from facewitness.generator.warp import Surround, grid, pull, shell_triangles, warp_map
 
 Refine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """A trained network as a plain function: pictures (B, S, S, C) uint8 in, (B, S, S, 3) float32 0..255 out."""
@@ -31,7 +31,7 @@ MEND = 16.0
 the footage does not show it may paint over teeth and tongue."""
 TORSO_THERE = 12
 """Of 255: what goes with the torso by less is taken to stand still."""
-STEADY, STEADY_LEVELS = 0.6, 16.0
+STEADY, STEADY_LEVELS = 0.7, 20.0
 """Share of the picture before, moved along with the face, that a picture takes in where the two are alike; and the
 grey levels apart at which little of that is left."""
 SMALL_PX = 320
@@ -217,7 +217,7 @@ def steadied(
     Noise and flicker are averaged over time, what changes is not (recursive motion-compensated filter; Dubois and
     Sabri, IEEE Trans. Communications 1984).
     """
-    moved = cv2.remap(before, where[..., 0], where[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    moved = pull(before, where)
     step = np.asarray(cv2.subtract(moved, picture), np.float32)
     apart = cv2.GaussianBlur(np.abs(step).max(-1), (0, 0), 1.5)
     share = np.float32(STEADY) * np.exp(-np.square(apart / np.float32(STEADY_LEVELS)))
