@@ -14,7 +14,7 @@ from facewitness.generator.synthesis import Finish, Made1, Refine, Synthesiser, 
 from facewitness.generator.trainer import CLIP, VALIDATE_EVERY, Material, seen
 from facewitness.generator.warp import shells
 
-WANTED_DETAIL = 0.9
+WANTED_DETAIL = 0.88
 """Fine detail aimed at, as a share of the footage's own."""
 MOST_DETAIL = 0.8
 STRENGTHS = (0.0, 0.5, 1.0)
@@ -56,7 +56,7 @@ def _detail(pictures: list[tuple[NDArray, NDArray, NDArray]]) -> float:
     import cv2
 
     wanted = WANTED_DETAIL * sum(fine_energy(t, m) for _, t, m in pictures)
-    for gain in np.arange(0, MOST_DETAIL + 0.01, 0.1):
+    for gain in np.arange(0, MOST_DETAIL + 0.01, 0.05):
         have = sum(fine_energy(p + gain * (p - cv2.GaussianBlur(p, (0, 0), 1.0)), m) for p, _, m in pictures)
         if have >= wanted:
             return float(round(gain, 2))
