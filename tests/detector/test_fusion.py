@@ -92,12 +92,17 @@ def test_at_most_the_stated_share_of_reals_is_called_manipulated():
     assert Calibration.from_dict(json.loads(json.dumps(calibration.to_dict()))).verdict(0.0) == "no_evidence"
 
 
-def test_trees_kept_as_arrays_score_as_scikit_learn_does():
+def test_a_surface_model_kept_as_arrays_scores_as_scikit_learn_does():
     from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from facewitness.detector.surface_model import LINEAR_C, LINEAR_SHARE
 
     rng = np.random.default_rng(3)
-    x = rng.normal(size=(300, 12)).astype(np.float32)
-    y = (x[:, 0] * x[:, 1] > 0).astype(int)
+    x = rng.normal(3, 2, size=(300, 12)).astype(np.float32)
+    y = ((x[:, 0] - 3) * (x[:, 1] - 3) + x[:, 2] > 3).astype(int)
     ours = SurfaceModel(trees=30).fit(x, y)
     theirs = GradientBoostingClassifier(
         n_estimators=30,
@@ -108,4 +113,10 @@ def test_trees_kept_as_arrays_score_as_scikit_learn_does():
         min_samples_leaf=8,
         random_state=0,
     ).fit(x, y)
-    assert ours.decision_function(x) == pytest.approx(theirs.decision_function(x), abs=1e-4)
+    linear = make_pipeline(StandardScaler(), LogisticRegression(C=LINEAR_C, max_iter=500)).fit(x, y)
+    both = theirs.decision_function(x) + LINEAR_SHARE * linear.decision_function(x)
+    assert ours.decision_function(x) == pytest.approx(both, abs=1e-4)
+    trees = {k: v for k, v in ours.arrays_.items() if k not in ("weights", "bias")}  # as models before had them
+    assert SurfaceModel.from_arrays(trees, depth=4).decision_function(x) == pytest.approx(
+        theirs.decision_function(x), abs=1e-4
+    )
