@@ -16,7 +16,7 @@ from facewitness.generator.render import rasterise
 from facewitness.generator.retrieve import REGIONS, Choice, plan
 from facewitness.generator.shapes import Shapes
 from facewitness.generator.square import Ground
-from facewitness.generator.warp import Surround, grid, pull, shell_triangles, warp_map
+from facewitness.generator.warp import Surround, grid, shell_triangles, warp_map
 
 Refine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """A trained network as a plain function: pictures (B, S, S, C) uint8 in, (B, S, S, 3) float32 0..255 out."""
@@ -217,7 +217,7 @@ def steadied(
     Noise and flicker are averaged over time, what changes is not (recursive motion-compensated filter; Dubois and
     Sabri, IEEE Trans. Communications 1984).
     """
-    moved = pull(before, where)
+    moved = cv2.remap(before, where[..., 0], where[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     step = np.asarray(cv2.subtract(moved, picture), np.float32)
     apart = cv2.GaussianBlur(np.abs(step).max(-1), (0, 0), 1.5)
     share = np.float32(STEADY) * np.exp(-np.square(apart / np.float32(STEADY_LEVELS)))
