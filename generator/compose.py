@@ -142,7 +142,9 @@ class Composer:
         with_head, with_torso = np.maximum(parts[..., 0], face), parts[..., 1] * (1 - face)
         moved = torso_motion(size, self._anchor, torso, self.shapes.torso[index])
         still = grid(size, size)
-        return still + with_head[..., None] * (where - still) + with_torso[..., None] * moved
+        by_head = cv2.multiply(cv2.subtract(where, still), cv2.merge([with_head] * 2))
+        by_torso = cv2.multiply(moved, cv2.merge([with_torso] * 2))
+        return np.asarray(cv2.add(cv2.add(still, by_head), by_torso), np.float32)
 
     def _regions(
         self, target: NDArray[np.float32], irises: NDArray[np.float32], choice: dict[str, tuple[int, int, float]]

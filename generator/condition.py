@@ -47,11 +47,9 @@ def conditioning(
     """(size, size, 9) uint8 conditioning of one frame: see ``CHANNELS`` for what the channels are."""
     raster = rasterise(mesh, lm.triangles(), size, size)
     uv = interpolate(raster, lm.triangles(), lm.canonical_uv())
-    face = raster.covered
-    out = np.zeros((size, size, CHANNELS), np.uint8)
-    out[..., :3] = np.clip(sample_texture(texture, uv), 0, 255) * face[..., None]
-    out[..., 3:5] = uv * 255
-    out[..., 5] = face * np.uint8(255)
+    face = raster.covered.astype(np.uint8) * np.uint8(255)
+    drawn = np.clip(sample_texture(texture, uv), 0, 255).astype(np.uint8)
+    eyes, discs = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
     for side in (0, 1):
         eye = _polygon(mesh[list(lm.EYES[side]), :2], size)
         outer, inner = mesh[list(lm.EYE_CORNERS[side]), :2]
@@ -59,10 +57,17 @@ def conditioning(
         disc = np.zeros((size, size), np.uint8)
         centre = tuple(round(float(v) * 2**_SUBPIXEL) for v in np.nan_to_num(irises[side]))
         cv2.circle(disc, centre, int(radius * 2**_SUBPIXEL), 255, -1, cv2.LINE_AA, _SUBPIXEL)
-        out[..., 6] = np.maximum(out[..., 6], eye)
-        out[..., 7] = np.maximum(out[..., 7], np.minimum(disc, eye))
-    out[..., 8] = _polygon(mesh[list(lm.INNER_LIPS), :2], size)
-    return out
+        eyes, discs = np.maximum(eyes, eye), np.maximum(discs, np.minimum(disc, eye))
+    lips = _polygon(mesh[list(lm.INNER_LIPS), :2], size)
+    planes = [
+        *cv2.split(cv2.bitwise_and(drawn, cv2.merge([face] * 3))),
+        *cv2.split((uv * np.float32(255)).astype(np.uint8)),
+        face,
+        eyes,
+        discs,
+        lips,
+    ]
+    return np.asarray(cv2.merge(planes), np.uint8)
 
 
 def _polygon(points: NDArray[np.float32], size: int) -> NDArray[np.uint8]:

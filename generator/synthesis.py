@@ -16,7 +16,7 @@ from facewitness.generator.render import rasterise
 from facewitness.generator.retrieve import REGIONS, Choice, plan
 from facewitness.generator.shapes import Shapes
 from facewitness.generator.square import Ground
-from facewitness.generator.warp import Surround, grid, shell_triangles, warp_map
+from facewitness.generator.warp import Surround, shell_triangles, warp_map
 
 Refine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """A trained network as a plain function: pictures (B, S, S, C) uint8 in, (B, S, S, 3) float32 0..255 out."""
@@ -182,7 +182,7 @@ class Synthesiser:
         if mix > 0 and second != first:
             stored += mix * (self.composer.frames[second].astype(np.float32) - stored)
         k = max(3, self.size // 24)
-        gap = cv2.GaussianBlur(np.abs(base - stored).max(-1), (0, 0), 1.0)
+        gap = cv2.GaussianBlur(most(base - stored), (0, 0), 1.0)
         wide = cv2.dilate(np.clip((gap - 0.5) / 2, 0, 1), np.ones((k, k), np.uint8))
         return np.asarray(cv2.blur(wide, (k, k)), np.float32)
 
@@ -200,35 +200,50 @@ def _wider(other: NDArray[np.float32], size: int) -> NDArray[np.float32]:
 
 
 def motion_map(here: NDArray[np.float32], before: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """(size, size, 2) where a picture with the shell ``before`` holds each pixel of one with the shell ``here``."""
+    """(s, s, 2) where a picture with the shell ``before`` holds each pixel of one with the shell ``here``; s is
+    ``size``, or half of it where that is large: then everything is in half pixels, as ``steadied`` wants it."""
     if size <= SMALL_PX:
         return warp_map(here, before, size, size)
-    half = size // 2
-    at_half = np.float32(0.5)
-    moved = warp_map(here * at_half, before * at_half, half, half, smooth_px=2.0) - grid(half, half)
-    return np.asarray(cv2.resize(moved, (size, size)) * 2 + grid(size, size), np.float32)
+    half, at_half = size // 2, np.float32(0.5)
+    return warp_map(here * at_half, before * at_half, half, half, smooth_px=2.0)
 
 
 def steadied(
     picture: NDArray[np.float32], before: NDArray[np.float32], where: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The picture (S, S, 3; 0..255) with what the one ``before``, moved by ``where``, shows alike.
+    """The picture (S, S, 3; 0..255) with what the one ``before``, moved by ``where`` (s, s, 2), shows alike.
 
     Noise and flicker are averaged over time, what changes is not (recursive motion-compensated filter; Dubois and
-    Sabri, IEEE Trans. Communications 1984).
+    Sabri, IEEE Trans. Communications 1984). With s below S only what s pixels can show is averaged.
     """
+    size, small = len(picture), len(where)
+    now: NDArray = picture
+    if small < size:
+        now = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
+        before = np.asarray(cv2.resize(before, (small, small), interpolation=cv2.INTER_AREA), np.float32)
     moved = cv2.remap(before, where[..., 0], where[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    step = np.asarray(cv2.subtract(moved, picture), np.float32)
-    apart = cv2.GaussianBlur(np.abs(step).max(-1), (0, 0), 1.5)
+    step = np.asarray(cv2.subtract(moved, now), np.float32)
+    apart = cv2.GaussianBlur(most(step), (0, 0), 1.5)
     share = np.float32(STEADY) * np.exp(-np.square(apart / np.float32(STEADY_LEVELS)))
-    return picture + share[..., None] * step
+    taken = cv2.multiply(step, cv2.merge([share] * 3))
+    return np.asarray(cv2.add(picture, taken if small == size else cv2.resize(taken, (size, size))), np.float32)
+
+
+def most(change: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(S, S) greatest size of the three channels of (S, S, 3); NumPy takes four times as long along a short axis."""
+    a, b, c = cv2.split(np.abs(change))
+    return np.asarray(cv2.max(cv2.max(a, b), c), np.float32)
 
 
 def network_input(
     base: NDArray[np.uint8], condition: NDArray[np.uint8], before: NDArray[np.uint8] | None
 ) -> NDArray[np.uint8]:
     """(S, S, 15) uint8: base, conditioning, and the base of the frame before (the same one at the start)."""
-    return np.concatenate([base, condition, base if before is None else before], axis=2)
+    planes = [base, condition, base if before is None else before]
+    depth = sum(p.shape[2] for p in planes)
+    out = np.empty((*base.shape[:2], depth), np.uint8)
+    cv2.mixChannels(planes, [out], list(np.arange(depth).repeat(2)))  # a third of what NumPy takes along the last axis
+    return out
 
 
 def face_mask(mesh: NDArray[np.float32], size: int) -> NDArray[np.bool_]:

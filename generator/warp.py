@@ -135,9 +135,10 @@ def torso_motion(
 ) -> NDArray[np.float32]:
     """(S, S, 2) by how many pixels a torso wanted at ``target`` (3,) lies elsewhere in a frame where it is at
     ``source`` (see ``Shapes.torso``); ``anchor`` (2,) is the pixel whose place they tell, with the torso at rest."""
-    shift, turn = source[:2] - target[:2], float(source[2] - target[2])
-    away = grid(size, size) - (anchor + target[:2])
-    return np.stack([shift[0] - turn * away[..., 1], shift[1] + turn * away[..., 0]], axis=-1).astype(np.float32)
+    shift, turn = (source - target)[:2], float(source[2] - target[2])
+    x, y = anchor + target[:2]
+    moved = cv2.transform(grid(size, size), np.array([[0, -turn, shift[0] + turn * y], [turn, 0, shift[1] - turn * x]]))
+    return np.asarray(moved, np.float32)
 
 
 @cache
