@@ -204,5 +204,5 @@ def _baseline(
     canvas = baselines.nearest(maker, shapes, allowed)["canvas"]
     picture = baselines.BASELINES[BASELINES[job.method]](maker, shapes, allowed)
     for t in range(len(shapes)):
-        alpha = maker.alpha(shapes.mesh[t], shapes.irises[t], int(canvas[t]))
+        alpha = maker.alpha(maker.composer.shell_of(shapes.mesh[t], shapes.irises[t]))
         yield stage.square.paste(behind(int(canvas[t])), picture(t), alpha), alpha

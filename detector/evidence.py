@@ -19,10 +19,6 @@ PROFILE_DEG = 40.0
 """Yaw beyond which one eye is hidden and gaze means little."""
 
 
-TIMED = ("pts", "boxes", "mesh", "eyes", "irises", "confidence", "blendshapes")
-"""What a track has one of for every look."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class EyeCrops:
     """Grey eye crops at native scale, a sample of the frames: where they come from and how to get back."""
@@ -52,13 +48,12 @@ class Evidence:
 
     def between(self, start: int, end: int) -> "Evidence":
         """The looks from ``start`` to before ``end`` as a clip of their own."""
-        parts = {n: getattr(self.track, n)[start:end] for n in TIMED if getattr(self.track, n) is not None}
         eyes = self.eyes
         if eyes is not None:
             kept = (eyes.frames >= start) & (eyes.frames < end)
             eyes = EyeCrops(frames=eyes.frames[kept] - start, images=eyes.images[kept], scale=eyes.scale[kept])
         return replace(
-            self, track=replace(self.track, **parts), eyes=eyes,
+            self, track=self.track.at(slice(start, end)), eyes=eyes,
             texture=self.texture[start:end], flow=self.flow[start:end],
         )  # fmt: skip
 

@@ -16,7 +16,7 @@ from facewitness.detector.fusion import Fusion
 from facewitness.detector.model import Limits, Model
 from facewitness.detector.surface_model import SurfaceModel, window_features
 from facewitness.detector.texture import summary
-from facewitness.detector.verdict import SHORTEST_WINDOW, window_scores
+from facewitness.detector.verdict import EYE_WAYS, SHORTEST_WINDOW, window_scores
 from facewitness.errors import UsageError
 
 Fitted = TypeVar("Fitted")
@@ -27,10 +27,6 @@ FEWEST = 12
 
 LEARNED = ("network", "surface", "eyes")
 """Columns that are learned scores: more of them is never less suspicious."""
-EYE_KINDS = (
-    "gaze_frozen", "gaze_damped", "gaze_smooth", "lids_suppressed", "blinks_removed", "eyes_apart", "eyes_copied",
-)  # fmt: skip
-"""Kinds of made motion that are of the eyes alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +87,7 @@ class PersonalEyes:
     @classmethod
     def fit(cls, examples: Sequence[Example], *, folds: int = FOLDS) -> "PersonalEyes | None":
         """Fit to made motion of the eyes, other fakes keep real ones; None where there is too little of it."""
-        moved = [x for x in examples if x.motion_only and x.kind in ("", *EYE_KINDS)]
+        moved = [x for x in examples if x.motion_only and x.kind in ("", *EYE_WAYS)]
         y = np.array([int(x.label == "fake") for x in moved])
         persons = np.array([x.person for x in moved])
         if min((y == 0).sum(), (y == 1).sum()) < FEWEST or len(set(persons)) < folds:

@@ -144,9 +144,7 @@ class PairMaker:
             shake = (rng.normal(0, 0.004, (len(images), 1, 2)) + shift) * face_size(meshes[0])
             at = (meshes[..., :2] + shake).astype(np.float32)
             region = au.region_masks(meshes, images.shape[1:3], "face", rng)
-            cells = np.stack(
-                [_shares(face_square((m * 255).astype(np.uint8), p)) for m, p in zip(region, at, strict=True)]
-            )
+            cells = _cells(region, at)
             images = au.handle(images, meshes, history)
             if frame:
                 images, scale, offset = au.reframe(images, meshes, frame)
@@ -163,15 +161,18 @@ class PairMaker:
         face = face_size(meshes[0])
         shake = rng.normal(0, 0.004 * face, (len(images), 1, 2)) + rng.normal(0, 0.015 * face, (1, 1, 2))
         at = np.stack([meshes[..., :2] + shake, made_meshes[..., :2] + shake]).astype(np.float32)
-        cells = np.stack(
-            [_shares(face_square((m * 255).astype(np.uint8), p)) for m, p in zip(masks, at[1], strict=True)]
-        )
+        cells = _cells(masks, at[1])
         if rng.random() < REFRAMED:
             frame = au.draw_reframing(rng)
             made, scale, offset = au.reframe(made, meshes, frame)
             real, scale, offset = au.reframe(real, meshes, frame)
             at = (at * scale + offset).astype(np.float32)
         return kind, real, made, at, cells
+
+
+def _cells(masks: NDArray, meshes: NDArray) -> NDArray[np.uint8]:
+    """Shares of change of each frame's cells, from where its picture (T, h, w; 0..1) was changed."""
+    return np.stack([_shares(face_square((m * 255).astype(np.uint8), p)) for m, p in zip(masks, meshes, strict=True)])
 
 
 def _squares(images: au.Images, meshes: NDArray) -> NDArray[np.uint8]:

@@ -104,6 +104,7 @@ EYE_WAYS = {
     "eyes_apart": "as if each were moved by itself",
     "eyes_copied": "as if one were a copy of the other",
 }
+"""Kinds of made motion that are of the eyes alone, and what is said of each."""
 
 
 def report_face(measures: FaceMeasures, model: Model, *, number: int) -> tuple[FaceReport, list[Reason]]:

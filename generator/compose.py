@@ -183,12 +183,15 @@ class Composer:
         return out
 
 
+def _lid_gaps(mesh: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """(n,) pixels between the upper and the lower lid of an eye, from corner to corner."""
+    apart = mesh[list(lm.LIDS_UPPER[side]), :2] - mesh[list(lm.LIDS_LOWER[side]), :2]
+    return np.asarray(np.linalg.norm(apart, axis=1), np.float32)
+
+
 def _closing(wanted: NDArray[np.float32], had: NDArray[np.float32], side: int) -> float:
     """How far an eye that is open in ``had`` is closed in ``wanted`` (468 or more, 3): 0 by half or less, 1 wholly."""
-    opened, was = (
-        float(np.linalg.norm(m[list(lm.LIDS_UPPER[side]), :2] - m[list(lm.LIDS_LOWER[side]), :2], axis=1).max())
-        for m in (wanted, had)
-    )
+    opened, was = (float(_lid_gaps(m, side).max()) for m in (wanted, had))
     return float(np.clip(1 - 2 * opened / max(was, 1.0), 0, 1))
 
 
@@ -232,9 +235,7 @@ def _iris_shift(
     size = float(np.linalg.norm(shift))
     dead = IRIS_DEAD * length
     wanted = min(size * float(np.clip((size - dead) / dead, 0, 1)), IRIS_MOST * length)
-    gap = np.linalg.norm(
-        target[list(lm.LIDS_UPPER[side][2:-2]), :2] - target[list(lm.LIDS_LOWER[side][2:-2]), :2], axis=1
-    )
+    gap = _lid_gaps(target, side)[2:-2]
     wanted *= float(np.clip(gap.mean() / (IRIS_HIDDEN * length), 0, 1))  # closed lids are not dragged along
     shift = shift * (wanted / max(size, 1e-6))
     x, y = SEEN_SIDEWAYS * float(shift @ axis), SEEN_UP_DOWN * float(shift @ normal)

@@ -222,7 +222,7 @@ class PaperSynthesiser(Synthesiser):
             made = self.refine(stacked[None])[0]
             made = cv2.resize(np.ascontiguousarray(made), (self.size, self.size), interpolation=cv2.INTER_CUBIC)
             choice = at(choices, t)
-            alpha = self.alpha(wanted.mesh[t], wanted.irises[t], choice["canvas"][0]) if faithful else 1 + nothing
+            alpha = self.alpha(self.composer.shell_of(wanted.mesh[t], wanted.irises[t])) if faithful else 1 + nothing
             yield Made1(
                 picture=np.clip(made, 0, 255).astype(np.float32), alpha=alpha, canvas=choice["canvas"],
                 behind=choice.get(FOOTAGE, choice["canvas"]), where=where, share=nothing,

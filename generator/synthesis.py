@@ -133,14 +133,14 @@ class Synthesiser:
                 refined = self.refine(network_input(rounded, condition, before)[None])[0]
                 picture = refined if self.finish.strength == 1 else base + self.finish.strength * (refined - base)
             before = rounded
+            shell = self.composer.shell_of(mesh, irises)
             if not faithful:
-                shell = self.composer.shell_of(mesh, irises)
                 if last is not None:
                     picture = steadied(picture, last[0], motion_map(shell, last[1], self.size))
                 last = picture, shell
             canvas = choice["canvas"]
             behind = choice.get(FOOTAGE, canvas)
-            alpha = self.alpha(mesh, irises, canvas[0])
+            alpha = self.alpha(shell)
             shown = self._detailed(picture, condition)
             if faithful:
                 alpha = alpha * self._changed(base, behind)
@@ -162,11 +162,10 @@ class Synthesiser:
             ground = None if grounding is None else grounding(canvas, choice.get(FOOTAGE, canvas), where, share)
             yield mesh, irises, choice, (base, where, share, other), condition, ground
 
-    def alpha(self, mesh: NDArray[np.float32], irises: NDArray[np.float32], canvas: int) -> NDArray[np.float32]:
-        """(S, S) 1 where the head is or was moved from, falling to 0 at the edge of what a warp touches."""
+    def alpha(self, shell: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(S, S) 1 where the head with this shell and its torso are, falling to 0 where warps end."""
         small = self.size // 2
-        shell = self.composer.shell_of(mesh, irises)
-        shell[:, :2] = shell[:, :2] / 2
+        shell = shell * np.array([0.5, 0.5, 1], np.float32)
         covered = rasterise(shell, shell_triangles(), small, small).covered.astype(np.float32)
         if self.composer.parts is not None:
             torso = cv2.resize(self.composer.parts[..., 1], (small, small), interpolation=cv2.INTER_AREA)

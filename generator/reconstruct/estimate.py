@@ -1,7 +1,5 @@
 """From a track to a performance: one person's head, and what it does in every frame."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter1d
@@ -71,7 +69,7 @@ def reconstruct(track: FaceTrack) -> Performance:
         raise UnreadableInputError(
             f"the face is seen in only {int(good.sum())} frames; {MIN_FRAMES} are needed to reconstruct it."
         )
-    seen = _pick(track, np.flatnonzero(good))
+    seen = track.at(np.flatnonzero(good))
     camera = assumed_camera(track)
     mesh = along_axis(seen.mesh, camera)
     shape = _neutral(seen, camera)
@@ -96,18 +94,13 @@ def reconstruct(track: FaceTrack) -> Performance:
     return _whole_clip(track, at, pose, expression, lids, gaze, identity, camera, confidence)
 
 
-def _pick(track: FaceTrack, at: NDArray[np.int64]) -> FaceTrack:
-    names = ("pts", "boxes", "mesh", "eyes", "irises", "confidence")
-    return replace(track, blendshapes=None, parts=None, **{n: getattr(track, n)[at] for n in names})
-
-
 def _deepened(mesh: NDArray, shape: NDArray, pose: Pose, camera: Camera) -> NDArray:
     return centre_depth(mesh, shape, pose, camera, np.broadcast_to(pose_weights(), mesh.shape[:2]))
 
 
 def _neutral(seen: FaceTrack, camera: Camera) -> NDArray[np.float64]:
     """The person's neutral face, from frames spread over the clip."""
-    seen = _pick(seen, usable_frames(seen, IDENTITY_FRAMES))
+    seen = seen.at(usable_frames(seen, IDENTITY_FRAMES))
     mesh, shape = along_axis(seen.mesh, camera), template()
     pose = first_pose(seen.mesh, shape, camera)
     for turn in range(SHAPE_ROUNDS):

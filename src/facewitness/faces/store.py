@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from facewitness.errors import UnreadableInputError
-from facewitness.faces.types import FaceTrack
+from facewitness.faces.types import PER_FRAME, FaceTrack
 from facewitness.files import whole_file
 
 FORMAT = "facewitness.track/1"
-ARRAYS = ("pts", "boxes", "mesh", "eyes", "irises", "confidence", "parts", "blendshapes")
 
 
 def save_tracks(tracks: list[FaceTrack], path: Path) -> Path:
@@ -22,7 +21,7 @@ def save_tracks(tracks: list[FaceTrack], path: Path) -> Path:
         out[f"{i}.tracker"] = np.array(track.tracker)
         out[f"{i}.size"] = np.array([track.width, track.height])
         out[f"{i}.time_base"] = np.array([track.time_base.numerator, track.time_base.denominator])
-        for name in ARRAYS:
+        for name in PER_FRAME:
             if (value := getattr(track, name)) is not None:
                 out[f"{i}.{name}"] = value
     with whole_file(path) as part, part.open("wb") as f:
@@ -45,7 +44,7 @@ def load_tracks(path: Path) -> list[FaceTrack]:
 
 def _load(stored: "np.lib.npyio.NpzFile", i: int) -> FaceTrack:
     width, height = (int(v) for v in stored[f"{i}.size"])
-    arrays = {name: stored[f"{i}.{name}"] if f"{i}.{name}" in stored.files else None for name in ARRAYS}
+    arrays = {name: stored[f"{i}.{name}"] if f"{i}.{name}" in stored.files else None for name in PER_FRAME}
     return FaceTrack(
         face_id=int(stored[f"{i}.face_id"]),
         tracker=str(stored[f"{i}.tracker"]),

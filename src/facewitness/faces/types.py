@@ -3,7 +3,7 @@
 Sides are the *person's*: index 0 is their right eye, which is left in the picture.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 RIGHT, LEFT = 0, 1
 """Index of the person's right and left eye in every array that has one entry per eye."""
+PER_FRAME = ("pts", "boxes", "mesh", "eyes", "irises", "confidence", "parts", "blendshapes")
+"""Names of what a track holds for every frame; the last two may be None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,11 @@ class FaceTrack:
     careful looks only (``looks`` above 1)."""
     blendshapes: NDArray[np.float32] | None = None
     """(T, 52) ARKit-style coefficients 0..1, with the ``landmarker`` tracker only."""
+
+    def at(self, frames: slice | NDArray[np.int64]) -> "FaceTrack":
+        """The same for some of the frames."""
+        values = {name: getattr(self, name) for name in PER_FRAME}
+        return replace(self, **{k: v[frames] for k, v in values.items() if v is not None})
 
     @property
     def present(self) -> NDArray[np.bool_]:
