@@ -31,6 +31,7 @@ lint: env        ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy -p bench --explicit-package-bases
 
 bench: env       ## the side-by-side measurements that are too slow for tests
 	$(BIN)/facewitness bench all

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Frames = list[NDArray[np.uint8]]
+Pixels = NDArray[Any]
+"""What OpenCV gives back; its stubs do not say that eight bits stay eight bits."""
 Change = Callable[[Frames, float], tuple[Frames, float]]
 
 
@@ -38,7 +41,7 @@ def encode(frames: Frames, path: Path, *, fps: float, codec: str = "libx264", cr
     """Encode RGB frames with the encoder's ordinary settings (VP9 in its fast mode)."""
     height, width = (n - n % 2 for n in frames[0].shape[:2])
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000))
+        stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": str(crf)}
         if codec == "libvpx-vp9":
@@ -53,8 +56,8 @@ def encode(frames: Frames, path: Path, *, fps: float, codec: str = "libx264", cr
     return path
 
 
-def _each(function: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Change:
-    return lambda frames, fps: ([function(f) for f in frames], fps)
+def _each(function: Callable[[NDArray[np.uint8]], Pixels]) -> Change:
+    return lambda frames, fps: ([np.asarray(function(f), np.uint8) for f in frames], fps)
 
 
 def _scale(factor: float) -> Change:
@@ -64,7 +67,7 @@ def _scale(factor: float) -> Change:
 def _crop(share: float, *, x: float = 0.5, y: float = 0.5, back: bool = False) -> Change:
     """Keep 1 - share of both sides; ``x`` and ``y`` say where (0.5 is the middle); ``back`` scales to the old size."""
 
-    def one(f: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def one(f: NDArray[np.uint8]) -> Pixels:
         h, w = f.shape[:2]
         kh, kw = round(h * (1 - share)), round(w * (1 - share))
         top, left = round((h - kh) * y), round((w - kw) * x)
@@ -75,7 +78,7 @@ def _crop(share: float, *, x: float = 0.5, y: float = 0.5, back: bool = False) -
 
 
 def _box(top: float, side: float) -> Change:
-    def one(f: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def one(f: NDArray[np.uint8]) -> Pixels:
         h, w = f.shape[:2]
         v, u = round(h * top), round(w * side)
         return cv2.copyMakeBorder(f, v, v, u, u, cv2.BORDER_CONSTANT, value=(0, 0, 0))
@@ -122,7 +125,7 @@ def _levels(gain: float, lift: float) -> Change:
 
 
 def _saturation(share: float) -> Change:
-    def one(f: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def one(f: NDArray[np.uint8]) -> Pixels:
         grey = cv2.cvtColor(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         return cv2.addWeighted(f, share, grey, 1 - share, 0)
 
@@ -138,7 +141,7 @@ def _noise(sigma: float) -> Change:
 
 
 def _rotate(degrees: float) -> Change:
-    def one(f: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def one(f: NDArray[np.uint8]) -> Pixels:
         h, w = f.shape[:2]
         return cv2.warpAffine(
             f, cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1.0), (w, h), borderMode=cv2.BORDER_REPLICATE

@@ -117,7 +117,7 @@ def measure_ours(row: dict[str, Any], path: Path, seq: int, index: FingerprintIn
 def speed_(options: argparse.Namespace) -> dict[str, Any]:
     """Embedding, and finding both in a file of ten seconds, at 512 x 512, each the best of three."""
     frames = next(clips(options, 1, 10.0))[1][:250]
-    frames = [cv2.resize(f, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for f in frames]
+    frames = [np.asarray(cv2.resize(f, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8) for f in frames]
     embedder = wm.Embedder(PAYLOAD, KEY, width=SIDE, height=SIDE)
     embed_s, marked = best_of(3, lambda: [embedder.embed(f) for f in frames])
     path = Distortion("", "", lambda f, r: (f, r), crf=23)(marked, 25.0, options.folder)

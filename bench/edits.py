@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +231,7 @@ class Bench:
             read = float(np.median(turned))
             self.add(
                 f"{name} {value:+.0f}", "degrees read back", read, f"{value - 5:g} to {value + 5:g}",
-                lambda v, of=value: abs(v - of) <= 5,
+                partial(near, value, by=5),
             )  # fmt: skip
 
     def face(self) -> None:
@@ -253,16 +254,14 @@ class Bench:
         after = self.made("wide", {"face_width": 20.0})
         wider = after.at("width", self.times) / self.before.at("width", self.times)
         percent = 100 * (float(np.median(wider)) - 1)
-        self.add("face_width +20", "percent read back", percent, "15 to 25", lambda v: abs(v - 20) <= 5)
+        self.add("face_width +20", "percent read back", percent, "15 to 25", partial(near, 20.0, by=5))
 
     def head(self) -> None:
         """A turned head is turned by so many degrees."""
         for name, value in (("head_yaw", 8.0), ("head_pitch", 6.0), ("head_roll", 8.0)):
             after = self.made(name, {name: value})
             turned = float(np.abs(np.median(self.change(after, name.removeprefix("head_")))))
-            self.add(
-                f"{name} {value:+.0f}", "degrees read back", turned, "within 3", lambda v, of=value: abs(v - of) <= 3
-            )
+            self.add(f"{name} {value:+.0f}", "degrees read back", turned, "within 3", partial(near, value, by=3))
 
     def dubbing(self, driver: Path) -> None:
         """The mouth follows the driver, eyes and head stay the target's."""
@@ -388,6 +387,11 @@ def _frames(performance: Performance, first: int, count: int) -> Performance:
     from facewitness.generator.reconstruct.model import pick
 
     return pick(performance, np.arange(first, first + count))
+
+
+def near(wanted: float, value: float, *, by: float) -> bool:
+    """Whether a value is within ``by`` of the wanted one."""
+    return abs(value - wanted) <= by
 
 
 def main() -> int:

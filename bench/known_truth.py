@@ -32,7 +32,7 @@ EYE_REACH_RAD = np.radians([32.0, 22.0])
 MOUTH_INSIDE = np.array([70, 38, 38], np.float32)
 SCLERA_SHADE = 0.55
 EYE_TRIANGLES, MOUTH_TRIANGLES = (
-    np.isin(lm.triangles(), rings).all(1) for rings in ([*lm.RIGHT_EYE, *lm.LEFT_EYE], [*lm.INNER_LIPS])
+    np.asarray(np.isin(lm.triangles(), rings).all(1)) for rings in ([*lm.RIGHT_EYE, *lm.LEFT_EYE], [*lm.INNER_LIPS])
 )
 
 
@@ -98,7 +98,7 @@ def _without_eyes(image: NDArray[np.uint8], mesh: NDArray, contours: NDArray) ->
         cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points).astype(np.int32)), 255)
     width = float(np.linalg.norm(mesh[lm.RIGHT_EYE_OUTER] - mesh[lm.RIGHT_EYE_INNER]))
     reach = max(int(width * 0.09), 1)
-    mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
+    mask[:] = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
     small = 0.25
     low = cv2.resize(image, None, fx=small, fy=small, interpolation=cv2.INTER_AREA)
     filled = cv2.inpaint(low, cv2.resize(mask, low.shape[1::-1]), 3, cv2.INPAINT_TELEA)
@@ -200,10 +200,10 @@ def render(who: Portrait, p: Performance) -> Iterator[NDArray[np.uint8]]:
     scale = 2 if p.camera.width <= 480 else 1
     camera = Camera(focal_px=p.camera.focal_px * scale, width=p.camera.width * scale, height=p.camera.height * scale)
     triangles = _shell_triangles()
-    eye = np.concatenate([EYE_TRIANGLES, np.zeros(len(triangles) - len(EYE_TRIANGLES), bool)])
-    mouth = np.concatenate([MOUTH_TRIANGLES, np.zeros(len(triangles) - len(MOUTH_TRIANGLES), bool)])
-    ground = cv2.GaussianBlur(who.image, (0, 0), who.image.shape[1] / 30)
-    ground = cv2.resize(ground, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+    eye = np.concatenate([EYE_TRIANGLES, np.zeros(len(triangles) - EYE_TRIANGLES.size, np.bool_)])
+    mouth = np.concatenate([MOUTH_TRIANGLES, np.zeros(len(triangles) - MOUTH_TRIANGLES.size, np.bool_)])
+    soft = cv2.GaussianBlur(who.image, (0, 0), who.image.shape[1] / 30)
+    ground = cv2.resize(soft, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
     rest = _shell(who.identity.neutral)
     heads = head_mesh(p.identity, p.expression, p.lids)
     for t in range(len(p)):
@@ -221,10 +221,12 @@ def render(who: Portrait, p: Performance) -> Iterator[NDArray[np.uint8]]:
         holes = seen & eye[hidden]
         _draw_eyes(out, holes, who, p, t, camera, px)
         _draw_lashes(out, px)
-        out = np.clip(out, 0, 255)
+        drawn = np.clip(out, 0, 255)
         if scale > 1:
-            out = cv2.resize(out, (p.camera.width, p.camera.height), interpolation=cv2.INTER_AREA)
-        yield np.round(out).astype(np.uint8)
+            drawn = np.asarray(
+                cv2.resize(drawn, (p.camera.width, p.camera.height), interpolation=cv2.INTER_AREA), np.float32
+            )
+        yield np.round(drawn).astype(np.uint8)
 
 
 def _draw_eyes(

@@ -51,9 +51,9 @@ def main() -> int:
                 told = [_move(page, slider, i) for i in range(given.moves + 2)][2:]  # the first ones warm up
                 figures[name] = {k: [round(t[k], 1) for t in told] for k in ("took", "made")}
     print(f"{'slider':<18}{'median':>8}{'p95':>8}{'worst':>8}   ms from the slider to its picture, {given.moves} moves")
-    for name, told in figures.items():
-        took = np.array(told["took"])
-        made = f"(of these in the server {np.median(told['made']):.0f})"
+    for name, figure in figures.items():
+        took = np.array(figure["took"])
+        made = f"(of these in the server {np.median(figure['made']):.0f})"
         print(f"{name:<18}{np.median(took):>8.0f}{np.percentile(took, 95):>8.0f}{took.max():>8.0f}   {made}")
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,8 @@ def signing(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     ):
         ours, bare = in_turn(
             7,
-            lambda source=source: sign_file(source, folder / "ours.mp4", manifest=spec, signer=signer),
-            lambda source=source: sign_bare(source, folder / "bare.mp4", signer, spec),
+            partial(sign_file, source, folder / "ours.mp4", manifest=spec, signer=signer),
+            partial(sign_bare, source, folder / "bare.mp4", signer, spec),
         )
         found[name] = {"sign_s": ours, "bare_s": bare, "ratio": ours / bare}
     return {**found, "ok": all(f["ratio"] <= MAX_SIGN_RATIO for f in found.values())}
@@ -219,7 +220,7 @@ def signed_kinds(folder: Path) -> list[Path]:
     for suffix in ("png", "jpg", "webp"):
         plain.append(folder / f"a.{suffix}")
         cv2.imwrite(str(plain[-1]), image)
-    signed = []
+    signed: list[Path] = []
     for path in plain:
         inputs = (Ingredient(path=signed[0]),) if signed else ()
         out = folder / f"signed{path.suffix}"

@@ -7,6 +7,7 @@ Ratios are of runs made in turns within one call. The detector's own speed is me
 
 import argparse
 import json
+import logging
 import math
 import os
 import shutil
@@ -113,7 +114,7 @@ def ray_beside_local(work: Path, rounds: int) -> dict[str, Any]:
     except ImportError:
         return {"ray": "not installed"}
     folder = little_files(work / "two-hundred", 200)
-    started = timed(lambda: ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR"))
+    started = timed(lambda: ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR))
     seconds: dict[str, list[float]] = {"local": [], "ray": []}
     whole: dict[str, list[float]] = {"local": [], "ray": []}
     for _ in range(rounds):
@@ -243,9 +244,11 @@ def repeated(take: Path, to: Path, seconds: float) -> Path:
     with av.open(str(take)) as source:
         stream = source.streams.video[0]
         packets = [
-            (bytes(p), p.pts, p.dts, p.duration, p.is_keyframe) for p in source.demux(stream) if p.dts is not None
+            (bytes(p), p.pts or 0, p.dts, p.duration or 0, p.is_keyframe)
+            for p in source.demux(stream)
+            if p.dts is not None
         ]
-        base, length = stream.time_base, sum(duration for _, _, _, duration, _ in packets)
+        base, length = Fraction(stream.time_base or 0), sum(duration for _, _, _, duration, _ in packets)
         with av.open(str(to), "w") as out:
             copy = out.add_stream_from_template(stream)
             for i in range(math.ceil(seconds / float(length * base))):

@@ -85,8 +85,8 @@ def degraded(pictures: list[NDArray[np.uint8]], rng: np.random.Generator) -> lis
             out.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(noisy), format="rgb24")))
         out.mux(stream.encode())
     buffer.seek(0)
-    with av.open(buffer) as back:
-        return [f.to_ndarray(format="rgb24") for f in back.decode(video=0)]
+    with av.open(buffer, "r") as back:
+        return [np.asarray(f.to_ndarray(format="rgb24"), np.uint8) for f in back.decode(video=0)]
 
 
 def against_truth(true: Performance, found: Performance) -> dict[str, Any]:
@@ -313,7 +313,8 @@ def run(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--peer", help="a Python that has mediapipe and av, to race against")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args(argv)
-    parts, out = options.parts.split(","), {}
+    parts = options.parts.split(",")
+    out: dict[str, Any] = {}
     if "truth" in parts:
         print("known truth (medians over sequences)")
         out["truth"] = known_truth(options.clips, options.frames)
