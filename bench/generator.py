@@ -26,7 +26,7 @@ from facewitness.generator import load_actor, reenact, train_actor
 from facewitness.generator.actor import Actor
 from facewitness.generator.baselines import BASELINES, BaselineSynthesiser
 from facewitness.generator.evaluate import made_at
-from facewitness.generator.metrics import Score
+from facewitness.generator.metrics import REGIONS, Score
 from facewitness.generator.motion import Reader, correlations
 from facewitness.generator.performance import Performance
 from facewitness.generator.recombine import transfer
@@ -44,8 +44,10 @@ TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
 """Every network that is trained: the ending of its folder, and what ``train_actor`` is asked for."""
 ALSO_DRIVEN = {"texture on background": "mean texture", "Face2Face-like warp": "warp nearest"}
 """Earlier approaches that are driven too, and their names among ``BASELINES``."""
-COLUMNS = ("psnr_full", "psnr_head", "psnr_face", "psnr_mouth", "psnr_eyes", "ssim_face", "l1_face", "fine", "flicker",
-           "warped", "r_mouth", "r_lids", "r_gaze", "ms", "train_s")  # fmt: skip
+COLUMNS = (
+    tuple(f"{name}_{r}" for name in ("psnr", "ssim", "l1") for r in REGIONS),
+    ("fine", "flicker", "warped", "r_mouth", "r_lids", "r_gaze", "ms", "train_s"),
+)
 
 
 def main() -> int:
@@ -206,9 +208,11 @@ def identity_kept(actor: Actor, driver: Performance, made: Performance, wanted: 
 
 
 def print_table(name: str, table: dict[str, dict[str, float]]) -> None:
-    print(f"\n{name}\n{'':18}" + "".join(f"{c.replace('psnr_', ''):>10}" for c in COLUMNS))
-    for method, row in table.items():
-        print(f"{method:18}" + "".join(f"{row.get(c, float('nan')):10.3f}" for c in COLUMNS))
+    print(f"\n{name}")
+    for columns in COLUMNS:
+        print(f"{'':18}" + "".join(f"{c:>11}" for c in columns))
+        for method, row in table.items():
+            print(f"{method:18}" + "".join(f"{row.get(c, float('nan')):11.3f}" for c in columns))
 
 
 def judged(script: Path, python: str, driver: Path, made: Path) -> dict[str, Any]:

@@ -45,8 +45,8 @@ def psnr(made: NDArray, true: NDArray, mask: NDArray[np.bool_] | None = None) ->
     return 100.0 if mean < 1e-5 else float(10 * np.log10(255**2 / mean))
 
 
-def ssim(made: NDArray, true: NDArray, mask: NDArray[np.bool_] | None = None) -> float:
-    """Structural similarity of brightness (Wang et al. 2004: Gaussian window of 1.5 px), mean over ``mask``."""
+def ssim(made: NDArray, true: NDArray) -> NDArray[np.float32]:
+    """(H, W) structural similarity of brightness at every pixel (Wang et al. 2004: Gaussian window of 1.5 px)."""
     a, b = (x.astype(np.float32).mean(-1) for x in (made, true))
 
     def soft(x: NDArray) -> NDArray:
@@ -55,8 +55,12 @@ def ssim(made: NDArray, true: NDArray, mask: NDArray[np.bool_] | None = None) ->
     ma, mb = soft(a), soft(b)
     va, vb, cab = soft(a * a) - ma * ma, soft(b * b) - mb * mb, soft(a * b) - ma * mb
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    value = ((2 * ma * mb + c1) * (2 * cab + c2)) / ((ma * ma + mb * mb + c1) * (va + vb + c2))
-    return float((value if mask is None else value[mask]).mean())
+    return np.asarray(((2 * ma * mb + c1) * (2 * cab + c2)) / ((ma * ma + mb * mb + c1) * (va + vb + c2)), np.float32)
+
+
+def _mean(values: NDArray, mask: NDArray[np.bool_]) -> float:
+    """The mean over a region; NaN where the frame does not show it."""
+    return float(values[mask].mean()) if mask.any() else float("nan")
 
 
 def fine_energy(picture: NDArray, mask: NDArray[np.bool_]) -> float:
@@ -85,8 +89,9 @@ class Score:
         masks = region_masks(mesh, self.size)
         made, true = made.astype(np.float32), true.astype(np.float32)
         self._psnr.append([psnr(made, true, masks[r]) for r in REGIONS])
-        self._ssim.append([ssim(made, true, masks[r]) for r in ("face", "head")])
-        self._l1.append([float(np.abs(made - true)[masks[r]].mean()) for r in ("full", "face")])
+        likeness, error = ssim(made, true), np.abs(made - true)
+        self._ssim.append([_mean(likeness, masks[r]) for r in REGIONS])
+        self._l1.append([_mean(error, masks[r]) for r in REGIONS])
         self._fine.append((fine_energy(made, masks["face"]), fine_energy(true, masks["face"])))
         if follows and self._last is not None:
             step = (made - self._last[0]) - (true - self._last[1])
@@ -97,13 +102,15 @@ class Score:
         self._last = made, true
 
     def row(self) -> dict[str, float]:
-        """``psnr_<region>`` dB, ``ssim_face``, ``l1_face`` (0..255), ``fine`` (detail over the truth's),
+        """``psnr_<region>`` dB, ``ssim_<region>``, ``l1_<region>`` (0..255), ``fine`` (detail over the truth's),
         ``flicker`` (grey levels), and ``warped``: mean difference on the head, grey levels, from the frame before moved
         by the true frames' optical flow (Lai et al., ECCV 2018, without their mask), and ``warped_true`` of the truth.
         """
-        out = {f"psnr_{r}": float(v) for r, v in zip(REGIONS, np.mean(self._psnr, axis=0), strict=True)}
-        out |= {f"ssim_{r}": float(v) for r, v in zip(("face", "head"), np.mean(self._ssim, axis=0), strict=True)}
-        out |= {f"l1_{r}": float(v) for r, v in zip(("full", "face"), np.mean(self._l1, axis=0), strict=True)}
+        out = {
+            f"{name}_{r}": float(v)
+            for name, values in (("psnr", self._psnr), ("ssim", self._ssim), ("l1", self._l1))
+            for r, v in zip(REGIONS, np.nanmean(values, axis=0), strict=True)
+        }
         fine = np.sum(self._fine, axis=0)
         out["fine"] = float(fine[0] / max(fine[1], 1e-9))
         if self._flicker:
