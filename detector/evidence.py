@@ -82,14 +82,13 @@ class Evidence:
         a = a - weights @ a
         rotations = np.full((len(self.seen), 3, 3), np.nan)
         scales = np.full(len(self.seen), np.nan)
-        for t in np.flatnonzero(self.seen):
-            b = self.track.mesh[t, index].astype(np.float64)
-            b = b - weights @ b
-            u, s, vt = np.linalg.svd((a * weights[:, None]).T @ b)
-            sign = np.sign(np.linalg.det(u @ vt))
-            flip = np.array([1.0, 1.0, sign])
-            rotations[t] = (u * flip) @ vt
-            scales[t] = (s * flip).sum() / (weights @ (a**2).sum(1))
+        b = self.track.mesh[self.seen][:, index].astype(np.float64)
+        b = b - np.einsum("k,tkd->td", weights, b)[:, None]
+        u, s, vt = np.linalg.svd(np.einsum("kd,tke->tde", a * weights[:, None], b))
+        flip = np.ones((len(b), 3))
+        flip[:, 2] = np.sign(np.linalg.det(u @ vt))
+        rotations[self.seen] = (u * flip[:, None]) @ vt
+        scales[self.seen] = (s * flip).sum(1) / (weights @ (a**2).sum(1))
         return rotations.transpose(0, 2, 1), scales
 
     @cached_property

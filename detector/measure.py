@@ -1,5 +1,6 @@
 """One pass over the frames of a clip: tracks, surface statistics, eye crops and network outputs of every face."""
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from facewitness.detector.crops import PATCHES, Chip, View, atlas, cut_chip
 from facewitness.detector.evidence import Evidence, EyeCrops
-from facewitness.detector.sampling import Follower, Sighting, stride, thin
+from facewitness.detector.sampling import STRETCH, THOROUGH, Follower, is_measured, stride, thin
 from facewitness.detector.texture import QUANTITIES, REGIONS, statistics
 from facewitness.faces import FaceTrack
 from facewitness.faces import landmarks as lm
@@ -54,6 +55,8 @@ class FaceMeasures:
 class _Collected:
     """One face while frames come in."""
 
+    looks: int = 0
+    """Times it was seen; ``rows`` are the looks that were measured."""
     rows: list[int] = field(default_factory=list)
     texture: list[NDArray[np.float32]] = field(default_factory=list)
     flow: list[tuple[float, float]] = field(default_factory=list)
@@ -67,6 +70,17 @@ class _Collected:
     eyes: list[NDArray[np.uint8]] = field(default_factory=list)
     eye_scales: list[tuple[float, float]] = field(default_factory=list)
     eye_step: int = 1
+
+
+@contextlib.contextmanager
+def one_cv_thread() -> Iterator[None]:
+    """While inside, OpenCV keeps to one thread: faces are small, and handing them out costs more than it saves."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def measure(
@@ -130,7 +144,10 @@ def measure_chapters(
         last = frame.time_s
         for sighting in follower.update(frame):
             face = faces.setdefault(sighting.face, _Collected())
-            pair = _look(face, frame, sighting, index, view=scorer.view if scorer is not None else None)
+            face.looks += 1
+            if not is_measured(face.looks):
+                continue
+            pair = _look(face, frame.image, sighting.mesh, index, view=scorer.view if scorer is not None else None)
             if scorer is not None and pair is not None:
                 queue.append((face, pair))
                 if len(queue) >= BATCH:
@@ -146,10 +163,10 @@ def _rate_of(track: FaceTrack) -> float:
 
 
 def _look(
-    face: _Collected, frame: Frame, sighting: Sighting, index: int, *, view: View | None
+    face: _Collected, image: NDArray[np.uint8], mesh: NDArray[np.float32], index: int, *, view: View | None
 ) -> NDArray[np.uint8] | None:
-    """Take in one sighting; returns what the network is to see: its view beside that of the look before."""
-    chip = cut_chip(frame.image, sighting.mesh)
+    """Take in one face of a frame, ``mesh`` (468, 3); returns what the network is to see: its view beside that before."""
+    chip = cut_chip(image, mesh, tight=True)
     now = atlas(chip.image, chip.mesh)
     follows = bool(face.rows) and face.rows[-1] == index - 1
     before, chip_before = (face.before, face.chip_before) if follows else (None, None)
@@ -158,9 +175,9 @@ def _look(
     face.flow.append(_changes(now, before))
     face.brightness.append(float(now[32:96, 32:96].mean()))
     if len(face.rows) % face.eye_step == 0:
-        _keep_eyes(face, frame.image, sighting.mesh, index)
+        _keep_eyes(face, image, mesh, index)
     face.before, face.chip_before = now, chip
-    if view is None or len(face.rows) % view.every:
+    if view is None or face.looks % (view.every if face.looks <= THOROUGH else STRETCH):
         return None
     face.scored.append(index)
     if view.cut is atlas:
@@ -173,10 +190,9 @@ def _changes(now: NDArray[np.uint8], before: NDArray[np.uint8] | None) -> tuple[
     if before is None:
         return float("nan"), float("nan")
     size = PATCHES[0].width
-    change = cv2.absdiff(now[:, :size], before[:, :size]).mean(-1)
-    inside = change[28:108, 28:100].mean()
-    outside = np.concatenate([change[:, :12].ravel(), change[:, -12:].ravel()]).mean()
-    return float(inside), float(outside)
+    change = cv2.absdiff(now[:, :size], before[:, :size])
+    inside, *edges = (sum(cv2.mean(part)) / 3 for part in (change[28:108, 28:100], change[:, :12], change[:, -12:]))
+    return inside, sum(edges) / 2
 
 
 def _keep_eyes(face: _Collected, image: NDArray[np.uint8], mesh: NDArray[np.float32], index: int) -> None:

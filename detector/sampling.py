@@ -14,6 +14,13 @@ ANALYSIS_FPS = 12.5
 """Frames a second that training and scanning look at: every second one of 25 or 30."""
 
 
+THOROUGH = 80
+"""Looks at a face, six seconds, of which every one is measured."""
+STRETCH = 8
+"""After these, so many looks in turn are measured and so many not: they are followed, for eyes and head move on, but
+what surface and network say of a clip is a mean over stretches, to which ever more add ever less."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sighting:
     """One face in one looked-at frame: its number while it is followed, and its (468, 3) mesh in pixels."""
@@ -30,6 +37,12 @@ def stride(fps: float) -> int:
 def step_s(fps: float) -> float:
     """Seconds between two looks at a video of ``fps``; 0 (every frame is looked at) where the rate is unknown."""
     return stride(fps) / fps if fps > 0 else 0.0
+
+
+def is_measured(look: int) -> bool:
+    """Whether the ``look``-th look at a face, from 1, is measured; the look before a stretch is, as what the first of
+    it is compared with."""
+    return look <= THOROUGH or (look - THOROUGH) % (2 * STRETCH) >= STRETCH - 1
 
 
 def thin(frames: Iterable[Frame], fps: float) -> Iterator[Frame]:

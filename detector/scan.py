@@ -54,7 +54,7 @@ def cached_model(folder: Path | None) -> Model:
 
 def _look(path: Path, model: Model) -> dict[str, Any]:
     from facewitness.detector.chapters import Judgement
-    from facewitness.detector.measure import measure_chapters
+    from facewitness.detector.measure import measure_chapters, one_cv_thread
     from facewitness.detector.sampling import step_s, stride
     from facewitness.files import sha256_file
     from facewitness.media import VideoReader
@@ -65,17 +65,17 @@ def _look(path: Path, model: Model) -> dict[str, Any]:
     info = reader.info
     fps = float(info.frame_rate)
     reader.step_s = step_s(fps)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), one_cv_thread():
         warnings.simplefilter("ignore")  # means over no frames are NaN here, and NaN is an abstention
         judged, rate = Judgement(model), fps / stride(fps)
         for chapter in measure_chapters(reader, rate, scorer=model.scorer, chapter_s=CHAPTER_S, thinned=True):
             judged.take(chapter)
-    seen_fps = (reader.count - 1) / reader.span_s if reader.span_s > 0 else 0.0
+    seen_fps = fps or ((reader.count - 1) / reader.span_s if reader.span_s > 0 else 0.0)
     seconds = reader.span_s + (1 / seen_fps if seen_fps else 0.0)  # to the end of the last frame
     told: dict[str, Any] = {
         "sha256": sha256_file(path),
         "duration_s": round(seconds or info.duration_s, 3),
-        "fps": round(fps or seen_fps, 3),
+        "fps": round(seen_fps, 3),
         "width": info.width,
         "height": info.height,
     }

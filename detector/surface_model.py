@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from facewitness.detector.evidence import runs_of
 from facewitness.detector.texture import summary
 
 WINDOW = 8
@@ -113,8 +114,8 @@ def window_features(
 
     Windows with a gap, and those whose first frame has no frame before it, are left out.
     """
-    complete = np.atleast_1d(np.isfinite(texture).all((1, 2)))
-    starts = [s for s in range(0, len(texture) - window + 1, step) if complete[s : s + window].all()]
+    runs = runs_of(np.atleast_1d(np.isfinite(texture).all((1, 2))))
+    starts = [s for first, end in runs for s in range(first, end - window + 1, step)]
     if not starts:
         return np.zeros((0, 0), np.float32), np.zeros(0, np.int64)
     return np.stack([summary(texture[s : s + window]) for s in starts]), np.array(starts)

@@ -73,31 +73,30 @@ def _region_shares() -> NDArray[np.float32]:
     return out.reshape(-1, len(REGIONS))
 
 
-def region_means(planes: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """(regions, planes) means of (128, 192) planes over the regions' boxes."""
-    return (np.stack(planes).reshape(len(planes), -1) @ _region_shares()).T.astype(np.float64)
+def region_means(planes: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(regions, planes) means of planes (planes, 128, 192) over the regions' boxes."""
+    return (planes.reshape(len(planes), -1) @ _region_shares()).T.astype(np.float64)
 
 
 def statistics(now: NDArray[np.uint8], before: NDArray[np.uint8] | None) -> NDArray[np.float32]:
     """(regions, quantities) float32 of one atlas (128, 192, 3); the changes are NaN without the atlas before it."""
-    luma = cv2.cvtColor(now, cv2.COLOR_RGB2YCrCb).astype(np.float32)
+    luma, red, blue = (c.astype(np.float32) for c in cv2.split(cv2.cvtColor(now, cv2.COLOR_RGB2YCrCb)))
     soft = cv2.GaussianBlur(luma, (0, 0), 1.0)
-    softer = cv2.GaussianBlur(soft[..., 0], (0, 0), 2.0)
+    softer = cv2.GaussianBlur(soft, (0, 0), 2.0)
     softest = cv2.GaussianBlur(softer, (0, 0), 4.0)
-    fine = luma - soft
-    grain = np.ascontiguousarray(fine[..., 0])
-    planes = [grain**2, (soft[..., 0] - softer) ** 2, (softer - softest) ** 2, fine[..., 1] ** 2 + fine[..., 2] ** 2]
+    grain = luma - soft
+    planes = np.zeros((12, ATLAS_HEIGHT, ATLAS_WIDTH), np.float32)
+    planes[0], planes[1], planes[2] = grain**2, (soft - softer) ** 2, (softer - softest) ** 2
+    planes[3] = sum((c - cv2.GaussianBlur(c, (0, 0), 1.0)) ** 2 for c in (red, blue))
     if before is not None:
-        earlier = cv2.cvtColor(before, cv2.COLOR_RGB2YCrCb)[..., 0].astype(np.float32)
-        change = luma[..., 0] - earlier
-        planes += [(change - cv2.GaussianBlur(change, (0, 0), 1.0)) ** 2, (change - cv2.blur(change, (13, 13))) ** 2]
-    else:
-        planes += [np.zeros_like(grain)] * 2
-    neighbours = [np.zeros_like(grain), np.zeros_like(grain)]
-    neighbours[0][:, 1:] = grain[:, 1:] * grain[:, :-1]
-    neighbours[1][1:] = grain[1:] * grain[:-1]
-    colours = [np.ascontiguousarray(now[..., k], np.float32) for k in range(3)]
-    sums = region_means([*planes, *neighbours, np.abs(grain), *colours])
+        change = luma - cv2.cvtColor(before, cv2.COLOR_RGB2YCrCb)[..., 0].astype(np.float32)
+        planes[4] = (change - cv2.GaussianBlur(change, (0, 0), 1.0)) ** 2
+        planes[5] = (change - cv2.blur(change, (13, 13))) ** 2
+    planes[6, :, 1:] = grain[:, 1:] * grain[:, :-1]
+    planes[7, 1:] = grain[1:] * grain[:-1]
+    planes[8] = np.abs(grain)
+    planes[9:] = cv2.split(now)
+    sums = region_means(planes)
     if before is None:
         sums[:, 4:6] = np.nan
     power, colour = sums[:, :1] + FLOOR, sums[:, COLOURS]

@@ -12,6 +12,7 @@ from facewitness.detector.evidence import Evidence
 from facewitness.detector.measure import FaceMeasures
 from facewitness.detector.model import Model
 from facewitness.detector.report import CueResult, FaceReport, Reason, Segment
+from facewitness.detector.sampling import STRETCH
 from facewitness.detector.surface_model import WINDOW as SURFACE_WINDOW
 from facewitness.detector.surface_model import window_features
 from facewitness.detector.texture import summary
@@ -49,10 +50,11 @@ def windows_of(rows: NDArray[np.int64], view: View) -> list[NDArray[np.int64]]:
     """Indices into scored looks for each window of the temporal head.
 
     ``rows`` (n,) are the looks' numbers in the track; a window of ``view.window`` (fewer where there are fewer, at
-    least 4) holds looks that follow each other by no more than ``view.every``, so that none reaches over a gap.
+    least 4) holds looks that follow each other by no more than those of one stretch and the
+    next do, so that none reaches over a longer gap.
     """
     out = []
-    for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) > view.every) + 1):
+    for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) > max(view.every, 2 * STRETCH)) + 1):
         size = min(view.window, len(part))
         if size >= SHORTEST_WINDOW:
             out += [part[s : s + size] for s in range(0, len(part) - size + 1, view.window // 2)]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from facewitness.detector.cues.registry import Abstained, Measured, Needs, cue
-from facewitness.detector.evidence import Evidence
+from facewitness.detector.evidence import Evidence, runs_of
 from facewitness.detector.texture import COLOURS, QUANTITIES, REGIONS
 
 SURFACE = Needs(face_px=60, seconds=1.5, fps=5)
@@ -12,6 +12,7 @@ _AT = {name: k for k, name in enumerate(REGIONS)}
 SKIN = [_AT[n] for n in ("forehead", "right_cheek", "left_cheek", "nose", "chin")]
 AROUND = [_AT[n] for n in ("right_edge", "left_edge", "below", "above")]
 EYES = [_AT["right_eye"], _AT["left_eye"]]
+LEAST_PULSE_S = 5.0
 MATERN = "Matern, Riess and Stamminger, Exploiting visual artifacts to expose deepfakes, WACVW 2019"
 
 
@@ -144,14 +145,14 @@ def pulse_distribution(e: Evidence) -> Measured | Abstained:
     there is a pulse."""
     regions = [_AT["forehead"], _AT["right_cheek"], _AT["left_cheek"]]
     signals = e.texture[:, regions, GREEN] / np.maximum(e.texture[:, regions, COLOURS].mean(-1), 1)
-    ok = np.isfinite(signals).all(1)
-    if ok.mean() < 0.9:
-        return Abstained("the face is not in view all the time")
-    x = np.arange(len(ok))
-    filled = np.stack([np.interp(x, x[ok], s[ok]) for s in signals.T])
-    spectrum = np.fft.rfft((filled - filled.mean(1, keepdims=True)) * np.hanning(len(x)))
-    frequency = np.fft.rfftfreq(len(x), 1 / e.fps)
+    first, end = max(runs_of(np.isfinite(signals).all(1)), key=lambda run: run[1] - run[0], default=(0, 0))
+    if end - first < LEAST_PULSE_S * e.fps:
+        return Abstained("the face is not in view long enough without a gap")
+    steady = signals[first:end].T
+    spectrum = np.fft.rfft((steady - steady.mean(1, keepdims=True)) * np.hanning(end - first))
+    frequency = np.fft.rfftfreq(end - first, 1 / e.fps)
     band = spectrum[:, (frequency >= 0.8) & (frequency <= 3.0)]
     power = (np.abs(band) ** 2).sum(1)
     alike = np.abs((band[0] * band[1].conj()).sum()) / np.sqrt(power[0] * power[1] + 1e-12)
-    return Measured(float(1 - alike), {"forehead": filled[0], "right_cheek": filled[1], "left_cheek": filled[2]})
+    traces = {"forehead": signals[:, 0], "right_cheek": signals[:, 1], "left_cheek": signals[:, 2]}
+    return Measured(float(1 - alike), traces)

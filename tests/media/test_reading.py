@@ -67,6 +67,22 @@ def test_a_reader_that_looks_at_some_frames_counts_all_and_shows_a_watcher_all(e
     assert [f.index for f in reader] == [0, 3, 6, 9]  # and again, with nobody watching
 
 
+def test_what_is_not_looked_at_and_not_needed_is_not_decoded_and_the_rest_is_the_same(encode):
+    from facewitness.media.reading import VideoReader, watched
+
+    options = {"x264-params": "bframes=1:b-adapt=0:scenecut=0", "preset": "fast"}  # every second frame predicts none
+    path = encode("half.mp4", frames=100, options=options)
+    reader = VideoReader(path)
+    reader.step_s = 0.08
+    given = [(f.time_s, f.image) for f in reader]
+    assert reader.count < 80 and reader.span_s == pytest.approx(99 * 0.04)
+    with watched(lambda frame: None):
+        whole = [(f.time_s, f.image) for f in reader]
+    assert reader.count == 100
+    assert [t for t, _ in given] == [t for t, _ in whole] == pytest.approx([0.08 * k for k in range(50)])
+    assert all((a == b).all() for (_, a), (_, b) in zip(given, whole, strict=True))
+
+
 def test_ntsc_rates_stay_fractions(encode):
     info = probe(encode("ntsc.mp4", rate=Fraction(30000, 1001)))
     assert info.frame_rate == Fraction(30000, 1001)

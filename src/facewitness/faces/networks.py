@@ -106,6 +106,10 @@ def crop(image: NDArray[np.uint8], roi: Roi, size: int, *, flip: bool = False) -
     if shrink >= 2:
         reach = roi.side * 0.75
         x0, y0 = max(int(roi.x - reach), 0), max(int(roi.y - reach), 0)
+        # blocks are counted from there, however the square is turned; what it does not reach is left out
+        reach = roi.side * float(np.abs([np.cos(roi.turn), np.sin(roi.turn)]).sum()) / 2 + 2 * shrink
+        x0 += max(int(roi.x - reach) - x0, 0) // shrink * shrink
+        y0 += max(int(roi.y - reach) - y0, 0) // shrink * shrink
         x1, y1 = min(int(roi.x + reach) + 1, image.shape[1]), min(int(roi.y + reach) + 1, image.shape[0])
         w, h = (x1 - x0) // shrink, (y1 - y0) // shrink
         if w > 0 and h > 0:

@@ -28,6 +28,9 @@ MISSING_FRAMES_NOTED = 3
 """A file that ends this many frames before its announced end is said to be cut short."""
 
 
+OFF_BEAT = 0.1
+"""Shares of a frame by which a stamp may be off the even beat for its frame to be known as one that is not wanted."""
+
 _watchers: list[Callable[[Frame], None]] = []
 
 
@@ -90,8 +93,8 @@ class VideoReader:
 
     ``info`` is known from the start; ``notes`` (sentences on damage), ``count`` (frames decoded) and ``span_s`` (from
     the first of them to the last) when the pass is over. Set ``step_s``, and frames that come much less than that after
-    the one given before are decoded and counted, but neither made into a picture, which takes a third of the time,
-    nor given. A watcher is shown all.
+    the one given before are neither made into a picture nor given; and where nothing else in the file needs them, they
+    are not even decoded (``count`` and ``Frame.index`` leave those out). A watcher is shown all.
     """
 
     def __init__(self, path: Path, *, start_s: float = 0.0, end_s: float | None = None, exact_colour: bool = False):
@@ -144,8 +147,11 @@ class VideoReader:
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         damaged = in_a_row = 0
+        needed = None if _watchers else self._needed(_origin(container, stream), _base(stream))
         try:
             for packet in container.demux(stream):
+                if needed is not None:
+                    stream.codec_context.skip_frame = "DEFAULT" if needed(packet.pts) else "NONREF"
                 try:
                     frames = packet.decode()
                     in_a_row = 0
@@ -159,6 +165,26 @@ class VideoReader:
             self.notes.append(f"reading stopped before the end of the file ({type(e).__name__})")
         if damaged:
             self.notes.append(f"{damaged} damaged packets were passed over")
+
+    def _needed(self, origin: int, base: Fraction) -> Callable[[int | None], bool] | None:
+        """Which frames, by their stamp, a pass at ``step_s`` gives; None where all may be, or the rate is not steady.
+
+        The others, if no frame is predicted from them, the decoder passes over. The file's last second is decoded whole.
+        """
+        rate = self.info.frame_rate
+        stride = round(self.step_s * rate) if rate else 0
+        if stride < 2:
+            return None
+        end = (self.info.duration_s - 1) * rate
+
+        def needed(stamp: int | None) -> bool:
+            if stamp is None:
+                return True
+            number = (stamp - origin) * base * rate
+            nearest = round(number)
+            return nearest % stride == 0 or abs(number - nearest) > OFF_BEAT or number > end
+
+        return needed
 
     def _note_missing(self, last: int | None, base: Fraction) -> None:
         info = self.info
