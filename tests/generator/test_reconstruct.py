@@ -158,6 +158,20 @@ def test_somebody_who_looks_into_the_camera_is_found_to_do_so(known):
     assert np.abs(np.median(error, axis=0)).max() < 2
 
 
+def test_eyes_that_are_crossed_are_found_crossed(known):
+    """Of somebody who crosses the eyes nearly all the time, too: eyeballs do not lie that near to each other."""
+    half = np.radians(np.where(np.arange(FRAMES) % 40 < 30, 18.0, 2.0))
+    crossed = np.stack([known.gaze[:, 0, 0] + half, known.gaze[:, 1, 0] - half], 1)
+    p = replace(known, gaze=np.stack([crossed, known.gaze[..., 1]], -1).astype(np.float32))
+    p = replace(p, rotation=p.rotation * np.float32([1, 0.3, 1]))
+    found = reconstruct(as_track(p, noise_px=0.3)).gaze
+    awake = p.lids.max(1) < 0.3
+    apart = np.degrees(found[:, 0, 0] - found[:, 1, 0])[awake] / 2
+    wanted = np.degrees(half[awake])
+    assert np.abs(np.median(apart[wanted > 10]) - 18) < 6
+    assert correlation(apart, wanted) > 0.8
+
+
 def test_lids_tell_vertical_gaze_within_limits():
     heights, still, awake = np.zeros((50, 2)), np.zeros(50), np.ones(50, bool)
     heights[10:20] = 0.1
