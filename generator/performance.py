@@ -32,6 +32,20 @@ class Identity:
     """(2, 4) centre x, y, z and radius of the person's right and left eyeball, centimetres, head frame."""
     ranges: dict[str, tuple[float, float]]
     """Personal range (5th, 95th percentile) of each calibrated quantity: ``lids_right``, ``mouth``, ``gaze_yaw`` ..."""
+    skin: "Skin | None" = None
+    """How this person's skin moves beyond what everybody's does; None: not known, taken to be nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skin:
+    """What expression moves of one person's skin beyond the basis's modes; learnt by ``skin.py``."""
+
+    modes: NDArray[np.float32]
+    """(K, 468, 3) centimetres for one standard deviation of each coefficient, head frame."""
+    low: NDArray[np.float32]
+    """(K,) the least of each coefficient that the footage shows; beyond it nothing more is known to move."""
+    high: NDArray[np.float32]
+    """(K,) likewise the most."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,9 +53,9 @@ def learn_follow(
     for _ in range(ROUNDS):
         chosen = rng.integers(0, len(frames), (pairs // ROUNDS, 2))
         around = shells(shapes, surround_of(shapes, follow))
-        missed = np.stack([_missed(frames, around, int(i), int(j)) for i, j in chosen])
+        found = np.stack([missed(frames, around, int(i), int(j))[lm.POINTS :] for i, j in chosen])
         moved = (of_head[chosen[:, 1]] - of_head[chosen[:, 0]]) / spread
-        follow = follow + _regressed(moved, missed) / spread.astype(np.float32)
+        follow = follow + _regressed(moved, found) / spread.astype(np.float32)
     return follow
 
 
@@ -124,30 +124,33 @@ def background_moves(frames: NDArray[np.uint8], shapes: Shapes) -> bool:
     return bool((seen.std(0).max(-1) > MOVED_LEVELS).mean() > MOVED_SHARE)
 
 
-def _missed(frames: NDArray[np.uint8], around: NDArray[np.float32], source: int, target: int) -> NDArray[np.float32]:
-    """(R, 3) by how many pixels, x and y, each ring's point of frame ``target`` lies beside where warping ``source``
-    puts it, and how much there is to see there."""
+def missed(
+    frames: NDArray[np.uint8], around: NDArray[np.float32], source: int, target: int, *, blur: float = 1 / 64
+) -> NDArray[np.float32]:
+    """(468 + R, 3) by how many pixels, x and y, each point of the shells ``around`` of frame ``target`` lies beside
+    where warping ``source`` puts it, and how much there is to see there; told by what lies around it within ``blur``
+    of the picture's side."""
     size = frames.shape[1]
     warped = pull(frames[source], warp_map(around[target], around[source], size, size), sharp=False)
     real, made = (cv2.cvtColor(np.ascontiguousarray(x), cv2.COLOR_RGB2GRAY) for x in (frames[target], warped))
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(real, made, None)  # type: ignore[call-overload]
     edge = np.hypot(cv2.Sobel(real, cv2.CV_32F, 1, 0), cv2.Sobel(real, cv2.CV_32F, 0, 1))
     edge[np.linalg.norm(flow, axis=-1) > FLOW_PX] = 0
-    sigma = size / 64
+    sigma = size * blur
     weight = cv2.GaussianBlur(edge, (0, 0), sigma)
     mean = cv2.GaussianBlur(flow * edge[..., None], (0, 0), sigma) / np.maximum(weight, 1e-3)[..., None]
-    points = around[target, lm.POINTS :, :2]
+    points = around[target, :, :2]
     x, y = np.clip(points.round().astype(int), 0, size - 1).T
     inside = (points > 0).all(1) & (points < size - 1).all(1)
     return np.column_stack([-mean[y, x], weight[y, x] * inside]).astype(np.float32)
 
 
-def _regressed(moved: NDArray[np.float64], missed: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(R, 2, 8) from movement (P, 8) and misses (P, R, 3), each ring smoothed along itself; the last one stays."""
-    weight = missed[..., 2].astype(np.float64)
+def _regressed(moved: NDArray[np.float64], found: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(R, 2, 8) from movement (P, 8) and misses ``found`` (P, R, 3), each ring smoothed along itself; the last one stays."""
+    weight = found[..., 2].astype(np.float64)
     weight = weight / np.maximum(weight.mean(0), 1e-6)
     normal = np.einsum("pk,pr,pl->rkl", moved, weight, moved) / len(moved) + RIDGE * np.eye(8)
-    right = np.einsum("pk,pr,prc->rkc", moved, weight, missed[..., :2].astype(np.float64)) / len(moved)
+    right = np.einsum("pk,pr,prc->rkc", moved, weight, found[..., :2].astype(np.float64)) / len(moved)
     slopes = np.linalg.solve(normal, right).transpose(0, 2, 1).reshape(len(RINGS), -1, 16)
     smooth = 0.5 * slopes + 0.25 * (np.roll(slopes, -1, axis=1) + np.roll(slopes, 1, axis=1))
     smooth[-1] = 0

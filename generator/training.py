@@ -26,6 +26,7 @@ from facewitness.generator.inference import as_function
 from facewitness.generator.network import NetworkSpec, started
 from facewitness.generator.paper import PaperSynthesiser, PaperTrainer, make_paper_material, network_size
 from facewitness.generator.shapes import shapes_of
+from facewitness.generator.skin import with_skin
 from facewitness.generator.surround import background_moves, learn_follow, learn_parts
 from facewitness.generator.synthesis import Finish, Synthesiser
 from facewitness.generator.torso import with_torso
@@ -47,6 +48,8 @@ LEAST_TRAINING_S = 2.0
 PREVIEW_EVERY_S = 20.0
 FOLLOW_PAIRS = 60
 """Pairs of frames per minute from which hair and neck are learnt, up to 240."""
+SKIN_PAIRS = 120
+"""The same from which the skin's movement is learnt, up to 600."""
 TORSO_ENDS = 0.15
 """Of the square: so far from an edge beyond which the frame goes on, a torso begins to be held."""
 UNTRAINED = "too little time to train the network on this person; it is used as it starts."
@@ -84,6 +87,7 @@ def train_actor(
     with Bar(f"training {out.name}", total=budget if steps is None else None) as bar:
         footage, squares = _store(footage, out)
         holdout_from = int(len(squares) * (1 - HOLDOUT))
+        footage = _with_skin(footage, squares[:holdout_from], out, min(int(SKIN_PAIRS * minutes), 600), rng)
         texture = mean_texture(
             squares[: holdout_from : _every(holdout_from)], footage.shapes.mesh[: holdout_from : _every(holdout_from)]
         )
@@ -161,9 +165,8 @@ def _every(count: int) -> int:
 
 
 def _store(footage: Footage, out: Path) -> tuple[Footage, NDArray[np.uint8]]:
-    """Read the video once more; write whole frames, squares and performance; return the squares, and the footage with
-    what they show of the torso."""
-    from facewitness.generator.reconstruct import save_performance
+    """Read the video once more; write whole frames and squares; return the squares, and the footage with what they show
+    of the torso."""
     from facewitness.media import read_frames
 
     rate = Fraction(footage.info.frame_rate or 25).limit_denominator(1001)
@@ -186,8 +189,17 @@ def _store(footage: Footage, out: Path) -> tuple[Footage, NDArray[np.uint8]]:
                 break
     _sign_copy(out / FILES["frames"], footage.video)
     performance = with_torso(footage.performance, footage.shapes.mesh, squares, footage.square.scale)
+    return replace(footage, performance=performance), squares
+
+
+def _with_skin(footage: Footage, known: NDArray[np.uint8], out: Path, pairs: int, rng: np.random.Generator) -> Footage:
+    """The footage with how its person's skin moves, learnt from its first squares, ``known``; writes the performance."""
+    from facewitness.generator.reconstruct import save_performance
+
+    rate = float(footage.info.frame_rate) or 25.0
+    performance = with_skin(footage.performance, known, footage.square, pairs=pairs, rate=rate, rng=rng)
     save_performance(performance, out / FILES["performance"])
-    return replace(footage, performance=performance, shapes=footage.square.shapes(shapes_of(performance))), squares
+    return replace(footage, performance=performance, shapes=footage.square.shapes(shapes_of(performance)))
 
 
 def _sign_copy(frames: Path, video: Path) -> None:

@@ -141,10 +141,19 @@ def project(performance: Performance, frame_indices: NDArray | None = None) -> N
     ``frame_indices`` chooses frames; all of them where None.
     """
     p = performance if frame_indices is None else pick(performance, np.asarray(frame_indices))
-    head = head_mesh(p.identity, p.expression, p.lids)
+    head = head_mesh(p.identity, p.expression, p.lids) + skin_moved(p)
     points = to_camera(head, p.rotation, p.translation)
     depth = p.translation[:, None, 2:]
     return np.concatenate([to_picture(points, p.camera), (points[..., 2:] - depth) / depth * p.camera.focal_px], -1)
+
+
+def skin_moved(performance: Performance) -> NDArray[np.float32]:
+    """(T, 468, 3) centimetres, head frame: what this person's skin does beyond the basis, as far as that is known."""
+    p, skin = performance, performance.identity.skin
+    if skin is None:
+        return np.zeros((len(p), lm.POINTS, 3), np.float32)
+    moved = np.clip(p.expression, skin.low, skin.high) @ skin.modes.reshape(len(skin.modes), -1)
+    return np.asarray(moved.reshape(-1, lm.POINTS, 3), np.float32)
 
 
 def pick(performance: Performance, at: NDArray) -> Performance:

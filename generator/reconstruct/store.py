@@ -9,7 +9,7 @@ import numpy as np
 
 from facewitness.errors import UnreadableInputError
 from facewitness.files import whole_file
-from facewitness.generator.performance import Camera, Identity, Performance
+from facewitness.generator.performance import Camera, Identity, Performance, Skin
 
 FORMAT = "facewitness.performance/2"
 READABLE = (FORMAT, "facewitness.performance/1")
@@ -31,6 +31,8 @@ def save_performance(performance: Performance, path: Path) -> Path:
         "eyeballs": p.identity.eyeballs,
         "ranges": np.array(json.dumps(p.identity.ranges)),
     }
+    if skin := p.identity.skin:
+        out |= {"skin": skin.modes, "skin_low": skin.low, "skin_high": skin.high}
     with whole_file(path) as part, part.open("wb") as f:
         np.savez_compressed(f, **out)
     return path
@@ -44,12 +46,16 @@ def load_performance(path: Path) -> Performance:
                 raise UnreadableInputError(f"{path} was written by another version ({stored['format']}); make it anew.")
             focal, width, height = stored["camera"]
             ranges = json.loads(str(stored["ranges"]))
+            skin = None
+            if "skin" in stored.files:
+                skin = Skin(modes=stored["skin"], low=stored["skin_low"], high=stored["skin_high"])
             return Performance(
                 time_base=Fraction(*(int(v) for v in stored["time_base"])),
                 identity=Identity(
                     neutral=stored["neutral"],
                     eyeballs=stored["eyeballs"],
                     ranges={str(k): (float(a), float(b)) for k, (a, b) in ranges.items()},
+                    skin=skin,
                 ),
                 camera=Camera(focal_px=float(focal), width=int(width), height=int(height)),
                 **{name: stored[name] for name in (*ARRAYS, *OPTIONAL) if name in ARRAYS or name in stored.files},
