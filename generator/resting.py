@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.faces import landmarks as lm
+from facewitness.generator.expression import direction
 from facewitness.generator.performance import Identity
 from facewitness.generator.reconstruct.identity import template
 from facewitness.generator.reconstruct.learn import measured
@@ -33,6 +34,9 @@ PEOPLE_CORRELATION = (
 )
 CLIPS_CM = (0.227, 0.163, 0.259, 0.172, 0.273)
 """Standard deviation that the neutral faces of clips have beyond that: how differently people hold their faces."""
+
+WHOLE, LIPS_MEET = ("smile", "brow_up", "jaw_open"), 10.0
+"""Expressions that somebody may rest in, and how much more exact than the other measures the lips' gap must be."""
 
 
 def resting_expression(identity: Identity) -> NDArray[np.float32]:
@@ -59,9 +63,12 @@ def _slopes() -> NDArray[np.float64]:
 
 @cache
 def _lift() -> NDArray[np.float64]:
-    """(K, 5) the smallest coefficients that give the measures."""
-    slopes = _slopes()
-    return np.asarray(slopes.T @ np.linalg.inv(slopes @ slopes.T), np.float64)
+    """(K, 5) coefficients of the smile, the risen brows and the jaw that give the measures best: whole expressions, that
+    leave the rest of the face as it is."""
+    whole = np.stack([direction(name) for name in WHOLE], 1).astype(np.float64)
+    weights = 1 / np.array(CLIPS_CM)
+    weights[MEASURES.index("mouth_open")] *= LIPS_MEET
+    return np.asarray(whole @ np.linalg.pinv(weights[:, None] * (_slopes() @ whole)) * weights, np.float64)
 
 
 @cache

@@ -145,3 +145,14 @@ def test_who_rests_on_a_smile_gives_it_on_and_lips_that_meet_still_meet():
     lifted = head_mesh(parted, resting_expression(parted), np.zeros(2)) - parted.neutral
     wider = float(lifted[lm.LIP_LOWER_INNER, 1] - lifted[lm.LIP_UPPER_INNER, 1])
     assert wider == pytest.approx(gap - 0.1, abs=0.02)
+
+
+def test_a_resting_smile_and_brows_are_given_on_without_the_chin():
+    neutral = TARGET.identity.neutral.copy()
+    neutral[[lm.MOUTH_LEFT, lm.MOUTH_RIGHT]] += np.array([[0.4, -0.3, 0.0], [-0.4, -0.3, 0.0]], np.float32)
+    smiling = replace(TARGET.identity, neutral=neutral)
+    given = resting_expression(smiling) - resting_expression(TARGET.identity)
+    moved = head_mesh(TARGET.identity, given, np.zeros(2)) - TARGET.identity.neutral
+    corners = moved[[lm.MOUTH_LEFT, lm.MOUTH_RIGHT]]
+    assert corners[:, 1].max() < -0.05 and corners[0, 0] > 0.03 > -0.03 > corners[1, 0], "up and apart"
+    assert np.abs(moved[lm.CHIN, :2]).max() < 0.05
