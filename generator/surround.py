@@ -146,7 +146,7 @@ def missed(
 
 
 def _regressed(moved: NDArray[np.float64], found: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(R, 2, 8) from movement (P, 8) and misses ``found`` (P, R, 3), each ring smoothed along itself; the last one stays."""
+    """(R, 2, 8) from movement (P, 8) and misses (P, R, 3), each ring smoothed along itself; the last one stays."""
     weight = found[..., 2].astype(np.float64)
     weight = weight / np.maximum(weight.mean(0), 1e-6)
     normal = np.einsum("pk,pr,pl->rkl", moved, weight, moved) / len(moved) + RIDGE * np.eye(8)

@@ -193,7 +193,7 @@ def _store(footage: Footage, out: Path) -> tuple[Footage, NDArray[np.uint8]]:
 
 
 def _with_skin(footage: Footage, known: NDArray[np.uint8], out: Path, pairs: int, rng: np.random.Generator) -> Footage:
-    """The footage with how its person's skin moves, learnt from its first squares, ``known``; writes the performance."""
+    """The footage with how its person's skin moves, learnt from the squares ``known``; writes the performance."""
     from facewitness.generator.reconstruct import save_performance
 
     rate = float(footage.info.frame_rate) or 25.0

@@ -31,7 +31,7 @@ def acting() -> Performance:
         translation=np.tile(np.float32([0, 0, 50]), (FRAMES, 1)), expression=expression,
         lids=np.zeros((FRAMES, 2), np.float32), gaze=np.zeros((FRAMES, 2, 2), np.float32),
         confidence=np.ones(FRAMES, np.float32), camera=Camera(focal_px=1.5 * SIZE, width=SIZE, height=SIZE),
-        identity=Identity(neutral=lm.canonical_xyz(), eyeballs=np.float32([[-3, 0, 1, 1.2], [3, 0, 1, 1.2]]), ranges={}),
+        identity=Identity(neutral=lm.canonical_xyz(), eyeballs=np.ones((2, 4), np.float32), ranges={}),
     )  # fmt: skip
 
 
@@ -39,7 +39,8 @@ def skin_of(modes) -> Skin:
     return Skin(modes=modes, low=np.full(len(modes), -3, np.float32), high=np.full(len(modes), 3, np.float32))
 
 
-def test_skin_beyond_the_basis_is_learnt_from_what_warps_miss(acting):
+@pytest.mark.parametrize("most_px", [320, 100])
+def test_skin_beyond_the_basis_is_learnt_from_what_warps_miss(acting, most_px, monkeypatch):
     """Cheeks that sink with the first mode and slide aside with the second, which no landmark tells."""
     xyz = lm.canonical_xyz()
     cheeks = np.exp(-np.square(np.linalg.norm(np.abs(xyz) - [5, 3, 0], axis=1) / 4))
@@ -51,6 +52,7 @@ def test_skin_beyond_the_basis_is_learnt_from_what_warps_miss(acting):
     shapes = SQUARE.shapes(shapes_of(real))
     around = shells(shapes, surround_of(shapes))
     frames = np.stack([pull(picture, warp_map(shell, around[0], SIZE, SIZE)) for shell in around])
+    monkeypatch.setattr("facewitness.generator.skin.MOST_PX", most_px)
     learnt = with_skin(acting, frames, SQUARE, pairs=200, rate=25, rng=np.random.default_rng(2))
 
     def wrong(performance):
