@@ -23,8 +23,8 @@ MODES = ("relative", "absolute")
 GAIN_LIMITS = (0.8, 1.25)
 """However different two people's ranges are, a movement is scaled by no more than this."""
 SEEN_EXPRESSION = 0.87
-"""Of somebody else's expression, drawn from frames of one's own, so much is read off the pictures again by the project's
-tracker (p15 and p01 driving p12: .78 to .97 for eight measures of mouth and brows), so that more is asked for."""
+"""Of somebody else's expression, drawn from frames of one's own, so much is read off the pictures again by the
+project's tracker (p15 and p01 driving p12: .78 to .97 for eight measures of mouth and brows); more is asked for."""
 SURE = 0.2
 """Frames below this confidence do not tell how somebody rests."""
 GAZE_LIMIT_RAD = 0.7

@@ -63,8 +63,8 @@ def _slopes() -> NDArray[np.float64]:
 
 @cache
 def _lift() -> NDArray[np.float64]:
-    """(K, 5) coefficients of the smile, the risen brows and the jaw that give the measures best: whole expressions, that
-    leave the rest of the face as it is."""
+    """(K, 5) coefficients of the smile, the risen brows and the jaw that give the measures best: whole expressions,
+    which leave the rest of the face as it is."""
     whole = np.stack([direction(name) for name in WHOLE], 1).astype(np.float64)
     weights = 1 / np.array(CLIPS_CM)
     weights[MEASURES.index("mouth_open")] *= LIPS_MEET
