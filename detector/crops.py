@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facewitness.detector.sampling import STRETCH
 from facewitness.faces import landmarks as lm
 
 CHIP_FACE_PX = 256
@@ -180,8 +181,7 @@ def atlas(image: NDArray[np.uint8], mesh: NDArray) -> NDArray[np.uint8]:
 class View:
     """What a network is shown of every ``every``-th look: ``cut(image, mesh)`` gives (height, width, 3).
 
-    Once a stretch where not every look is measured. ``window`` of these make a window of the temporal head, half of
-    them are shared with the next.
+    ``window`` of these make a window of the temporal head, half of them are shared with the next.
     """
 
     cut: Callable[[NDArray[np.uint8], NDArray], NDArray[np.uint8]]
@@ -192,11 +192,12 @@ class View:
 
 
 VIEWS = {
-    "face": View(cut=face_square, height=FACE_PX, width=FACE_PX, every=4, window=8),
+    "face": View(cut=face_square, height=FACE_PX, width=FACE_PX, every=STRETCH, window=4),
     "atlas": View(cut=atlas, height=ATLAS_HEIGHT, width=ATLAS_WIDTH, every=1, window=16),
 }
-"""``face`` is what `detector fit` teaches; ``atlas`` is what earlier networks were taught. Every second look instead
-of every fourth costs a sixth of a scan more and brings .005 of AUC on held-out persons (.709, .704)."""
+"""``face`` is what `detector fit` teaches; ``atlas`` is what earlier networks were taught. The network takes as long as
+all else: every eighth look instead of every fourth saves a twentieth of a scan and says the same of held-out persons
+(AUC .703 and .700 on 253 clips, correlation .993)."""
 
 
 def _cut(image: NDArray, mesh: NDArray, patches: tuple[Patch, ...], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -14,9 +14,9 @@ from facewitness.detector.examples import Example
 from facewitness.detector.eyes_model import EyeMixture
 from facewitness.detector.fusion import Fusion
 from facewitness.detector.model import Limits, Model
-from facewitness.detector.surface_model import SurfaceModel, window_features
+from facewitness.detector.surface_model import WINDOW, SurfaceModel, window_features
 from facewitness.detector.texture import summary
-from facewitness.detector.verdict import EYE_WAYS, SHORTEST_WINDOW, window_scores
+from facewitness.detector.verdict import EYE_WAYS, window_scores
 from facewitness.errors import UsageError
 
 Fitted = TypeVar("Fitted")
@@ -235,9 +235,7 @@ def results(table: Table, held: NDArray[np.float64], whole: NDArray[np.bool_]) -
 
 def usual_surface(reals: Sequence[Example]) -> dict[str, list[float]]:
     """Centre and spread of the surface statistics of real clips (median, and the larger of two robust spreads)."""
-    found = [
-        summary(c) for x in reals if len(c := x.texture[np.isfinite(x.texture).all((1, 2))]) >= SHORTEST_WINDOW * 2
-    ]
+    found = [summary(c) for x in reals if len(c := x.texture[np.isfinite(x.texture).all((1, 2))]) >= WINDOW]
     if len(found) < FEWEST:
         return {}
     f = np.stack(found)

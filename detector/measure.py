@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facewitness.detector.crops import PATCHES, Chip, View, atlas, cut_chip
 from facewitness.detector.evidence import Evidence, EyeCrops
-from facewitness.detector.sampling import STRETCH, THOROUGH, Follower, is_measured, stride, thin
+from facewitness.detector.sampling import Follower, is_measured, stride, thin
 from facewitness.detector.texture import QUANTITIES, REGIONS, statistics
 from facewitness.faces import FaceTrack
 from facewitness.faces import landmarks as lm
@@ -165,7 +165,7 @@ def _rate_of(track: FaceTrack) -> float:
 def _look(
     face: _Collected, image: NDArray[np.uint8], mesh: NDArray[np.float32], index: int, *, view: View | None
 ) -> NDArray[np.uint8] | None:
-    """Take in one face of a frame, ``mesh`` (468, 3); returns what the network is to see: its view beside that before."""
+    """Take in one face of a frame, ``mesh`` (468, 3); returns what the network is to see: its view beside the last."""
     chip = cut_chip(image, mesh, tight=True)
     now = atlas(chip.image, chip.mesh)
     follows = bool(face.rows) and face.rows[-1] == index - 1
@@ -177,7 +177,7 @@ def _look(
     if len(face.rows) % face.eye_step == 0:
         _keep_eyes(face, image, mesh, index)
     face.before, face.chip_before = now, chip
-    if view is None or face.looks % (view.every if face.looks <= THOROUGH else STRETCH):
+    if view is None or face.looks % view.every:
         return None
     face.scored.append(index)
     if view.cut is atlas:

@@ -179,7 +179,7 @@ class AtlasNetwork(nn.Module):
 
 
 class SteadyHead(nn.Module):
-    """Embeddings (B, T, E) and frame logits (B, T) of a window -> its logit (B,). Works for any T of at least 4.
+    """Embeddings (B, T, E) and frame logits (B, T) of a window -> its logit (B,). Works for any T of at least 2.
 
     The mean of the frames' logits, and a little for how they and the embeddings wander: a larger head learns the few
     persons it is shown.

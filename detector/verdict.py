@@ -17,7 +17,8 @@ from facewitness.detector.surface_model import WINDOW as SURFACE_WINDOW
 from facewitness.detector.surface_model import window_features
 from facewitness.detector.texture import summary
 
-SHORTEST_WINDOW = 4
+SHORTEST_WINDOW = 2
+"""Looks of the network's in a window of a short clip: 16 looks, 1.3 s."""
 TELLING = 1.5
 """A cue is named as a reason when it makes a manipulation this many times likelier."""
 MOST_REASONS = 6
@@ -50,7 +51,7 @@ def windows_of(rows: NDArray[np.int64], view: View) -> list[NDArray[np.int64]]:
     """Indices into scored looks for each window of the temporal head.
 
     ``rows`` (n,) are the looks' numbers in the track; a window of ``view.window`` (fewer where there are fewer, at
-    least 4) holds looks that follow each other by no more than those of one stretch and the
+    least 2) holds looks that follow each other by no more than those of one stretch and the
     next do, so that none reaches over a longer gap.
     """
     out = []

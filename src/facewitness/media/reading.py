@@ -169,7 +169,7 @@ class VideoReader:
     def _needed(self, origin: int, base: Fraction) -> Callable[[int | None], bool] | None:
         """Which frames, by their stamp, a pass at ``step_s`` gives; None where all may be, or the rate is not steady.
 
-        The others, if no frame is predicted from them, the decoder passes over. The file's last second is decoded whole.
+        The decoder passes over the others where no frame is predicted from them. The last second is decoded whole.
         """
         rate = self.info.frame_rate
         stride = round(self.step_s * rate) if rate else 0
