@@ -42,6 +42,8 @@ def card_of(model: Model) -> str:
         parts += _outside(told)
     for told in notes.get("tables", []):
         parts += _table(told)
+    if "tried" in notes:
+        parts += ["## Tried without gain\n", *_lines(notes["tried"]), ""]
     if "fails" in notes:
         parts += ["## Where it fails\n", *[f"- {line}" for line in notes["fails"]], ""]
     return "\n".join(parts) + "\n"

@@ -41,7 +41,8 @@ class Judgement:
     """``take`` the chapters of a clip in order, then ask for the ``verdict``. Memory does not grow with their number.
 
     A chapter in which a face cannot be judged (too small, too dark, too briefly in view) counts only where it cannot be
-    judged in any.
+    judged in any; and a face of which nothing at all could be measured (a mistake of a moment, mostly) only where there
+    is no other.
     """
 
     def __init__(self, model: Model):
@@ -80,7 +81,8 @@ class Judgement:
         """``faces, verdict, p_fake, reasons`` of a clip that has a face; reasons begin with what was found."""
         if len(self.faces) > MOST_FACES:
             self._drop()
-        worst = max(self.faces.values(), key=lambda f: f.rank)
+        measured = [f for f in self.faces.values() if f.worst.p_fake is not None]
+        worst = max(measured or self.faces.values(), key=lambda f: f.rank)
         reasons = list(worst.reasons)
         if self._chapters > 1:
             start, end = worst.span

@@ -78,6 +78,24 @@ def test_a_long_clip_is_judged_in_chapters_and_is_what_its_worst_one_is(sample, 
     assert not any("chapters" in r.text for r in report.reasons)
 
 
+def test_a_face_of_which_nothing_could_be_measured_does_not_silence_the_others(report):
+    from dataclasses import replace
+
+    from facewitness.detector.chapters import Judgement
+    from facewitness.detector.scan import cached_model
+
+    seen = report.faces[0]
+    unseen = replace(seen, track=1, p_fake=None, verdict="inconclusive")
+    judged = Judgement(cached_model(None))
+    for face in (seen, unseen):
+        judged._add(face.track, face, [], (0.0, 1.0))
+    told = judged.verdict()
+    assert told["verdict"] == seen.verdict and told["p_fake"] == seen.p_fake and len(told["faces"]) == 2
+    alone = Judgement(cached_model(None))
+    alone._add(1, unseen, [], (0.0, 1.0))
+    assert alone.verdict()["verdict"] == "inconclusive"
+
+
 def test_neither_memory_nor_the_report_grows_with_a_clip(sample):
     """Two hundred chapters of four faces each, a film, make a report like that of a few."""
     from dataclasses import replace
