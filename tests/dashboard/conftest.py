@@ -325,10 +325,20 @@ class Visit:
 
     def upload(self, path: Path) -> None:
         """Choose a file in the page's first uploader and wait, as a person does, until it has arrived."""
+        from playwright.sync_api import TimeoutError as TimedOut
+
         self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
         uploader = self.page.locator("input[type=file] >> nth=0")
-        with self.page.expect_response(lambda r: "upload_file" in r.url and r.request.method == "PUT"):
-            uploader.set_input_files(str(path))
+        for last in (False, True):  # on a busy machine a choice falls into a rerun and is lost; a person chooses again
+            try:
+                with self.page.expect_response(
+                    lambda r: "upload_file" in r.url and r.request.method == "PUT", timeout=30_000
+                ):
+                    uploader.set_input_files(str(path))
+                break
+            except TimedOut:
+                if last:
+                    raise
         self.page.get_by_text(path.name).first.wait_for()
         self.page.wait_for_timeout(500)
 
