@@ -47,11 +47,10 @@ goes sideways and so much where it goes up and down; and the share of the latter
 @cache
 def region_weights() -> dict[str, NDArray[np.float32]]:
     """Per region (468,): 1 on the region, falling to 0 around it, on the canonical face; and with what is around it."""
-    xyz = lm.canonical_xyz()
     seeds = {"mouth": (*lm.OUTER_LIPS, *lm.INNER_LIPS), "right_eye": lm.RIGHT_EYE, "left_eye": lm.LEFT_EYE}
     out = {}
     for region, points in seeds.items():
-        gap = np.linalg.norm(xyz[:, None] - xyz[list(points)][None], axis=-1).min(1)
+        gap = lm.gap_cm(points)
         for name, (inner, outer) in ((region, REACH_CM[region]), (f"{region} and fold", FOLD_CM)):
             soft = np.clip((outer - gap) / (outer - inner), 0, 1)
             out[name] = (soft * soft * (3 - 2 * soft)).astype(np.float32)

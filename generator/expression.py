@@ -117,9 +117,7 @@ def direction(name: str) -> NDArray[np.float32]:
     at = list(moves)
     wanted = np.zeros((lm.POINTS, 3))
     wanted[at] = list(moves.values())
-    xyz = lm.canonical_xyz()
-    gap = np.linalg.norm(xyz[:, None] - xyz[at][None], axis=-1).min(1)
-    weight = np.where(gap > SPREAD_CM, STILL_WEIGHT, 0.05)
+    weight = np.where(lm.gap_cm(at) > SPREAD_CM, STILL_WEIGHT, 0.05)
     weight[at] = 1.0
     modes = basis().modes.astype(np.float64).reshape(-1, lm.POINTS * 3)
     w = np.repeat(weight**2, 3)

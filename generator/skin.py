@@ -19,7 +19,7 @@ from facewitness.generator.reconstruct.rotation import to_matrix
 from facewitness.generator.retrieve import costs, features
 from facewitness.generator.shapes import shapes_of
 from facewitness.generator.square import FaceSquare
-from facewitness.generator.surround import missed
+from facewitness.generator.surround import missed, regressed
 from facewitness.generator.warp import shells
 
 RIDGE = 0.1
@@ -71,7 +71,8 @@ def with_skin(
         flat = np.concatenate([found[..., :2], 0 * found[..., :1]], axis=-1)
         to = chosen[:, 1]
         in_head = (flat * cm_of_px[to, None, None]) @ turn[to]
-        learnt = _regressed((shown[to] - shown[chosen[:, 0]]) / spread, in_head, found[..., 2])
+        differs = (shown[to] - shown[chosen[:, 0]]) / spread
+        learnt = regressed(differs, in_head, found[..., 2], ridge=RIDGE).transpose(1, 0, 2)
         modes += (learnt / spread[:, None, None] * _beside_eyes()[:, None]).astype(np.float32)
         skin = Skin(modes=modes.copy(), low=low.astype(np.float32), high=high.astype(np.float32))
         performance = replace(performance, identity=replace(performance.identity, skin=skin))
@@ -94,18 +95,6 @@ def _pairs(place: NDArray[np.float32], count: int, away: int, rng: np.random.Gen
 @cache
 def _beside_eyes() -> NDArray[np.float32]:
     """(468,) 0 at the eyes to 1 away from them, see ``EYES_CM``."""
-    xyz = lm.canonical_xyz()
-    gap = np.linalg.norm(xyz[:, None] - xyz[[*lm.RIGHT_EYE, *lm.LEFT_EYE]][None], axis=-1).min(1)
+    gap = lm.gap_cm((*lm.RIGHT_EYE, *lm.LEFT_EYE))
     soft = np.clip((gap - EYES_CM[0]) / (EYES_CM[1] - EYES_CM[0]), 0, 1)
     return np.asarray(soft * soft * (3 - 2 * soft), np.float32)
-
-
-def _regressed(
-    moved: NDArray[np.float64], missed_by: NDArray[np.float64], weight: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """(K, V, 3) from expression (P, K), misses (P, V, 3) and how much there was to see (P, V)."""
-    seen = weight.astype(np.float64) / np.maximum(weight.mean(0), 1e-6)
-    normal = np.einsum("pk,pv,pl->vkl", moved, seen, moved, optimize=True) / len(moved)
-    right = np.einsum("pk,pv,pvc->vkc", moved, seen, missed_by, optimize=True) / len(moved)
-    solved = np.linalg.solve(normal + RIDGE * np.eye(moved.shape[1]), right)
-    return np.asarray(solved.transpose(1, 0, 2))

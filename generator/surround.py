@@ -145,13 +145,21 @@ def missed(
     return np.column_stack([-mean[y, x], weight[y, x] * inside]).astype(np.float32)
 
 
+def regressed(
+    moved: NDArray[np.float64], found: NDArray[np.floating], weight: NDArray[np.float32], *, ridge: float
+) -> NDArray[np.float64]:
+    """(R, K, C) slopes of what was missed at each point (P, R, C) in movement (P, K): least squares over the pairs,
+    weighted by how much there was to see (P, R), with a ridge in parts of the number of pairs."""
+    seen = weight.astype(np.float64)
+    seen = seen / np.maximum(seen.mean(0), 1e-6)
+    normal = np.einsum("pk,pr,pl->rkl", moved, seen, moved, optimize=True) / len(moved)
+    right = np.einsum("pk,pr,prc->rkc", moved, seen, found.astype(np.float64), optimize=True) / len(moved)
+    return np.asarray(np.linalg.solve(normal + ridge * np.eye(moved.shape[1]), right))
+
+
 def _regressed(moved: NDArray[np.float64], found: NDArray[np.float32]) -> NDArray[np.float32]:
     """(R, 2, 8) from movement (P, 8) and misses (P, R, 3), each ring smoothed along itself; the last one stays."""
-    weight = found[..., 2].astype(np.float64)
-    weight = weight / np.maximum(weight.mean(0), 1e-6)
-    normal = np.einsum("pk,pr,pl->rkl", moved, weight, moved) / len(moved) + RIDGE * np.eye(8)
-    right = np.einsum("pk,pr,prc->rkc", moved, weight, found[..., :2].astype(np.float64)) / len(moved)
-    slopes = np.linalg.solve(normal, right).transpose(0, 2, 1).reshape(len(RINGS), -1, 16)
+    slopes = regressed(moved, found[..., :2], found[..., 2], ridge=RIDGE).transpose(0, 2, 1).reshape(len(RINGS), -1, 16)
     smooth = 0.5 * slopes + 0.25 * (np.roll(slopes, -1, axis=1) + np.roll(slopes, 1, axis=1))
     smooth[-1] = 0
     return np.asarray(smooth.reshape(-1, 2, 8), np.float32)

@@ -5,6 +5,7 @@ left for lips and brows, and from the outer to the inner corner for lids. The ca
 ``canonical_face.npz``, made by ``python -m facewitness.faces.geometry`` (MediaPipe, Apache-2.0).
 """
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -101,6 +102,12 @@ def _frozen(array: NDArray) -> NDArray:
 def canonical_xyz() -> NDArray[np.float32]:
     """Canonical face, (468, 3) float32 centimetres, x right in the picture, y down, z away; read-only."""
     return _canonical()["xyz"]
+
+
+def gap_cm(points: Iterable[int]) -> NDArray[np.float32]:
+    """(468,) centimetres on the canonical face from each landmark to the nearest of ``points``."""
+    xyz = canonical_xyz()
+    return np.asarray(np.linalg.norm(xyz[:, None] - xyz[list(points)][None], axis=-1).min(1), np.float32)
 
 
 def canonical_uv() -> NDArray[np.float32]:
