@@ -5,11 +5,10 @@ from typing import Any
 
 from facewitness.errors import MissingPieceError, UsageError
 
-DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+DEFAULT_BACKBONE = "tf_efficientnet_lite2"
 """Small, of plain convolutions that every runtime knows; the package registry carries ImageNet weights for it."""
 STRIDE = 16
-"""Pixels of the picture to one cell of the backbone's map; what a backbone has beyond that is left away. Traces of
-manipulation are small, and the deeper half of a backbone knows objects, not seams."""
+"""Pixels of the picture to one cell of the map that says where it was changed."""
 IMAGENET_MEAN, IMAGENET_SCALE = 127.0, 128.0
 """What the weights of DEFAULT_BACKBONE were trained on: (pixel - mean) / scale."""
 
@@ -52,36 +51,35 @@ _kept: list[Any] = []  # a Library takes its declarations with it when it is col
 
 
 def create_backbone(
-    name: str = DEFAULT_BACKBONE, *, in_chans: int = 3, stride: int = STRIDE, pretrained: bool = False, **args: Any
-) -> Any:
-    """A timm backbone up to ``stride``: (B, in_chans, H, W) -> list of one map (B, C, H / stride, W / stride).
+    name: str = DEFAULT_BACKBONE, *, in_chans: int = 3, strides: tuple[int, ...] = (STRIDE,), pretrained: bool = False,
+    **args: Any,
+) -> Any:  # fmt: skip
+    """A timm backbone: (B, in_chans, H, W) -> a list of one map (B, C, H / stride, W / stride) for each of ``strides``.
 
-    ``.feature_info.channels()`` holds C. ``pretrained`` starts from ImageNet: from the package registry for
-    ``tf_efficientnet_lite0``, else from where timm has the weights; a trained network does not need them. The first
+    ``.feature_info.channels()`` holds each C. ``pretrained`` starts from ImageNet: from the package registry for
+    ``tf_efficientnet_lite2``, else from where timm has the weights; a trained network does not need them. The first
     three channels are then red, green, blue; what further channels add starts at nothing.
     Raises UsageError for an unknown name or stride, MissingPieceError where pretrained weights cannot be fetched.
     """
     timm = import_timm()
     if not timm.is_model(name.split(".")[0]):
         raise UsageError(f"timm knows no backbone called {name}; timm.list_models() names them all.")
+    has = timm.create_model(name, features_only=True, feature_cls="getter").feature_info.reduction()
+    if missing := [s for s in strides if s not in has]:
+        raise UsageError(f"the backbone {name} has no map of stride {missing[0]}.")
     ours = pretrained and name == DEFAULT_BACKBONE
-    for index in range(5, -1, -1):
-        try:
-            model = timm.create_model(
-                name, features_only=True, feature_cls="getter", out_indices=(index,), in_chans=in_chans,
-                pretrained=pretrained and not ours, **args,
-            )  # fmt: skip
-        except (IndexError, AssertionError):  # it has fewer stages
-            continue
-        except (OSError, RuntimeError) as e:
-            if not pretrained:
-                raise
-            raise MissingPieceError(f"the weights of {name} could not be fetched; train with --no-pretrained.") from e
-        if model.feature_info.reduction()[0] == stride:
-            if ours:
-                _start_from_imagenet(model)
-            return model
-    raise UsageError(f"the backbone {name} has no map of stride {stride}.")
+    try:
+        model = timm.create_model(
+            name, features_only=True, feature_cls="getter", out_indices=tuple(has.index(s) for s in strides),
+            in_chans=in_chans, pretrained=pretrained and not ours, **args,
+        )  # fmt: skip
+    except (OSError, RuntimeError) as e:
+        if not pretrained:
+            raise
+        raise MissingPieceError(f"the weights of {name} could not be fetched; train with --no-pretrained.") from e
+    if ours:
+        _start_from_imagenet(model)
+    return model
 
 
 def freeze_start(model: Any, stride: int) -> None:
@@ -99,7 +97,7 @@ def freeze_start(model: Any, stride: int) -> None:
 
 
 def imagenet_state(path: Path) -> dict[str, Any]:
-    """Weights of timm's ``tf_efficientnet_lite0`` from a file that has the same layers, in order, by other names."""
+    """Weights of timm's ``tf_efficientnet_lite2`` from a file that has the same layers, in order, by other names."""
     import torch
 
     stored = torch.load(path, weights_only=True, map_location="cpu")
@@ -111,7 +109,7 @@ def _start_from_imagenet(model: Any) -> None:
 
     from facewitness import weights
 
-    found = imagenet_state(weights.fetch("efficientnet_lite0_imagenet"))
+    found = imagenet_state(weights.fetch("efficientnet_lite2_imagenet"))
     wanted = model.state_dict()
     start = {k: found[k.removeprefix("model.")] for k in wanted}
     stem = next(k for k in start if k.endswith("conv_stem.weight"))

@@ -3,7 +3,6 @@
 the square the network reads, and the atlas of face, eyes and mouth whose statistics the surface model reads.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facewitness.detector.sampling import STRETCH
 from facewitness.faces import landmarks as lm
 
 CHIP_FACE_PX = 256
@@ -19,7 +17,7 @@ CHIP_FACE_PX = 256
 enlarged."""
 CHIP_MARGIN = 1.8
 """Side of a chip over the longer side of the face's box."""
-FACE_PX = 160
+FACE_PX = 224
 """Side of the square the network reads: 20 cm of the canonical face, so that the seam of a swapped face is inside."""
 ATLAS_HEIGHT, ATLAS_WIDTH = 128, 192
 """The atlas: the whole face (128x128), beside it the eyes and the mouth at about twice its scale."""
@@ -59,7 +57,7 @@ PATCHES = (
     Patch(128, 48, 64, 48, lm.EYE_CORNERS[1], 11.0),
     Patch(128, 96, 64, 32, (lm.MOUTH_RIGHT, lm.MOUTH_LEFT), 8.0),
 )
-WHOLE_FACE = Patch(0, 0, FACE_PX, FACE_PX, (), 8.0)
+WHOLE_FACE = Patch(0, 0, FACE_PX, FACE_PX, (), FACE_PX / 20)
 FACE_CENTRE_CM = (0.0, 0.8)
 """Centre of the face patch on the canonical face (x right, y down): between nose tip and lips."""
 
@@ -165,9 +163,10 @@ def _pyramid(image: NDArray, levels: int) -> list[NDArray]:
 
 
 def face_square(image: NDArray[np.uint8], mesh: NDArray) -> NDArray[np.uint8]:
-    """The upright square (160, 160, 3) around the face with ``mesh`` (468, 2 or 3) in ``image``, 8 pixels a centimetre.
+    """The upright square (224, 224, 3) around the face with ``mesh`` (468, 2 or 3) in ``image``, 11.2 pixels a
+    centimetre.
 
-    Also for one-channel pictures (a mask), then (160, 160).
+    Also for one-channel pictures (a mask), then (224, 224).
     """
     return _cut(image, mesh, (WHOLE_FACE,), (FACE_PX, FACE_PX))
 
@@ -175,29 +174,6 @@ def face_square(image: NDArray[np.uint8], mesh: NDArray) -> NDArray[np.uint8]:
 def atlas(image: NDArray[np.uint8], mesh: NDArray) -> NDArray[np.uint8]:
     """The aligned atlas (128, 192, 3) of a face with ``mesh`` (468, 2 or 3) in ``image``."""
     return _cut(image, mesh, PATCHES, (ATLAS_HEIGHT, ATLAS_WIDTH))
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """What a network is shown of every ``every``-th look: ``cut(image, mesh)`` gives (height, width, 3).
-
-    ``window`` of these make a window of the temporal head, half of them are shared with the next.
-    """
-
-    cut: Callable[[NDArray[np.uint8], NDArray], NDArray[np.uint8]]
-    height: int
-    width: int
-    every: int
-    window: int
-
-
-VIEWS = {
-    "face": View(cut=face_square, height=FACE_PX, width=FACE_PX, every=STRETCH, window=4),
-    "atlas": View(cut=atlas, height=ATLAS_HEIGHT, width=ATLAS_WIDTH, every=1, window=16),
-}
-"""``face`` is what `detector fit` teaches; ``atlas`` is what earlier networks were taught. The network takes as long as
-all else: every eighth look instead of every fourth saves a twentieth of a scan and says the same of held-out persons
-(AUC .703 and .700 on 253 clips, correlation .993)."""
 
 
 def _cut(image: NDArray, mesh: NDArray, patches: tuple[Patch, ...], size: tuple[int, int]) -> NDArray[np.uint8]:

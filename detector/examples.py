@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facewitness.detector import augment as au
 from facewitness.detector import motion_fakes
-from facewitness.detector.crops import FACE_PX, VIEWS
+from facewitness.detector.crops import FACE_PX
 from facewitness.detector.cues import Measured, list_cues, run_cue
 from facewitness.detector.evidence import Evidence
 from facewitness.detector.material import load_burst
@@ -23,8 +23,11 @@ from facewitness.detector.sampling import ANALYSIS_FPS
 from facewitness.files import whole_file
 from facewitness.media.types import Frame
 
-KINDS = ("one_shot", "lip_sync", "blended", "reconstructed", "eyes_held", "restored", "flicker")
-SHARES = (0.34, 0.22, 0.14, 0.12, 0.08, 0.06, 0.04)
+KINDS = (
+    "painted_mouth", "painted_head", "painted_face", "one_shot", "lip_sync", "blended", "reconstructed", "eyes_held",
+    "restored", "flicker",
+)  # fmt: skip
+SHARES = (0.18, 0.14, 0.10, 0.16, 0.10, 0.12, 0.06, 0.06, 0.04, 0.04)
 """Kinds of pseudo-fake among the examples: whole-head and lip-sync first, as in the wild."""
 
 
@@ -50,7 +53,7 @@ class Example:
     rows: NDArray[np.int64]
     """(n,) numbers of the looks that the network sees, by which gaps between them are known."""
     squares: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, FACE_PX, FACE_PX, 6), np.uint8))
-    """(n, 160, 160, 6) what the network is to see, where it has not seen it yet."""
+    """(n, 224, 224, 6) what the network is to see, where it has not seen it yet."""
     weight: float = 1.0
     motion_only: bool = False
     """Made on landmarks alone: it speaks of the cues of eyes and motion and of nothing else."""
@@ -68,13 +71,11 @@ def cue_values(evidence: Evidence) -> dict[str, float]:
 class Tape:
     """Stands in for the network while clips are measured, and keeps what it is shown for one that is not there yet."""
 
-    view = VIEWS["face"]
-
     def __init__(self) -> None:
         self._shown: list[NDArray[np.uint8]] = []
 
     def frames(self, pairs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Keeps (B, 160, 160, 6); its embeddings (B, 1) are numbers into what was kept, its logits are 0."""
+        """Keeps (B, 224, 224, 6); its embeddings (B, 1) are numbers into what was kept, its logits are 0."""
         start = len(self._shown)
         self._shown += list(pairs)
         return np.arange(start, len(self._shown), dtype=np.float32)[:, None], np.zeros(len(pairs), np.float32)
@@ -182,7 +183,8 @@ def rehearse(
     Yields the real one, then the fake; none where the face is not found again.
     """
     bursts = sorted(bursts)[:max_bursts]
-    kind = kind or str(rng.choice(KINDS, p=SHARES))
+    shares = np.array(SHARES) * [fakes.makes(k) for k in KINDS]
+    kind = kind or str(rng.choice(KINDS, p=shares / shares.sum()))
     history = au.draw_handling(rng)
     seed = int(rng.integers(2**31))
     frame = au.draw_reframing(rng) if rng.random() < REFRAMED else None

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facewitness.detector.autoencoder import VARIANTS, load_autoencoder, save_autoencoder, train_autoencoder
 from facewitness.detector.card import write_card
 from facewitness.detector.examples import (
     Example,
@@ -38,6 +39,7 @@ from facewitness.detector.material import Clip, bursts_of, load_burst, read_clip
 from facewitness.detector.measure import FaceMeasures
 from facewitness.detector.model import NETWORK, Model, save_model
 from facewitness.detector.network import NetworkConfig, Scorer, save_network
+from facewitness.detector.painters import PAINTINGS, lessons, load_painter, save_painter, train_painter
 from facewitness.detector.pseudo import PseudoFakes
 from facewitness.detector.training import (
     SHARD_PAIRS,
@@ -67,6 +69,10 @@ class FitConfig:
     network: bool = True
     """Train the network too; without it the network's cue abstains."""
     autoencoder_steps: int = 700
+    painter_steps: int = 400
+    """Steps of each painter; 0 makes pseudo-fakes without them."""
+    lessons: int = 12
+    """Examples of every burst that painters learn from."""
     rehearsals: int = 1
     """Pseudo-fakes of every real clip among the examples for the temporal head and the fusion."""
     held_rehearsals: int = 4
@@ -98,18 +104,18 @@ def fit(dataset: Path, out: Path, config: FitConfig, *, say: Callable[[str], Non
     held = held_persons(sorted({q for p, q in bursts.items() if p.name.startswith("v_")}) or persons, config.seed)
     say(f"{len(reals)} real and {len(fakes)} fake clips of {len(persons)} persons; {len(held)} are held out")
     taught = [p for p, person in bursts.items() if person not in held]
-    decoders = fit_autoencoders(taught, work, config, say=say)
+    makers = fit_makers(taught, work, config, say=say)
     training = config.training
     made = made_beside(reals, [c for c in fakes if c.person not in held], work / "bursts", say=say)
-    make_shards(taught, decoders, work / "pairs", training.shards, config, made=made)
+    make_shards(taught, makers, work / "pairs", training.shards, config, made=made)
     pool = Pool(work / "pairs", limit=training.shards)
     pool.refresh()
-    examples = list(_examples(bursts, reals, fakes, decoders, held, work, config, say=say))
+    examples = list(_examples(bursts, reals, fakes, makers, held, work, config, say=say))
     surface = PersonalSurface.fit(*pool.surface(), seed=config.seed)
     network = scorer = None
     if config.network:
         unseen = [p for p, person in bursts.items() if person in held]
-        make_shards(unseen, decoders, work / "pairs_held", training.held_shards, config)
+        make_shards(unseen, makers, work / "pairs_held", training.held_shards, config)
         held_pool = Pool(work / "pairs_held", limit=training.held_shards)
         held_pool.refresh()
         taught_examples = [x for x in examples if x.person not in held]
@@ -192,15 +198,12 @@ def _safe(name: str) -> str:
     return f"{stem[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def fit_autoencoders(
-    bursts: Sequence[Path], work: Path, config: FitConfig, *, say: Callable[[str], None]
-) -> list[Path]:
-    """Small autoencoders of the taught persons' faces, one of each kind of decoder."""
-    from facewitness.detector.autoencoder import VARIANTS, save_autoencoder, train_autoencoder
-
-    paths = [work / f"autoencoder{n}.safetensors" for n in range(len(VARIANTS))]
+def fit_makers(bursts: Sequence[Path], work: Path, config: FitConfig, *, say: Callable[[str], None]) -> list[Path]:
+    """Small autoencoders and painters of the taught persons' faces, one of each kind; those that are there are
+    kept."""
+    decoders = [work / f"autoencoder{n}.safetensors" for n in range(len(VARIANTS))]
     patches = None
-    for path, settings in zip(paths, VARIANTS, strict=True):
+    for path, settings in zip(decoders, VARIANTS, strict=True):
         if path.is_file():
             continue
         patches = patches if patches is not None else _patches(bursts, config.seed)
@@ -208,7 +211,14 @@ def fit_autoencoders(
         with whole_file(path) as part:
             save_autoencoder(model, part)
         say(f"autoencoder {path.stem}: loss {model.loss:.4f}")
-    return paths
+    painters = [work / f"painter{n}.safetensors" for n in range(len(PAINTINGS))] if config.painter_steps else []
+    device = pick_device(config.device)
+    for path, painting in zip(painters, PAINTINGS, strict=False):
+        if not path.is_file():
+            shown, filmed = lessons(painting, bursts, each=config.lessons, seed=config.seed)
+            steps, seed = config.painter_steps, config.seed
+            save_painter(train_painter(painting, shown, filmed, steps=steps, device=device, seed=seed, say=say), path)
+    return [*decoders, *painters]
 
 
 def _patches(bursts: Sequence[Path], seed: int, *, size: int = 64, each: int = 12) -> NDArray[np.uint8]:
@@ -227,12 +237,12 @@ def _patches(bursts: Sequence[Path], seed: int, *, size: int = 64, each: int = 1
 
 
 def make_shards(
-    bursts: Sequence[Path], decoders: Sequence[Path], folder: Path, count: int, config: FitConfig, *,
+    bursts: Sequence[Path], makers: Sequence[Path], folder: Path, count: int, config: FitConfig, *,
     made: dict[Path, Path] | None = None,
 ) -> None:  # fmt: skip
     """``count`` shards of pairs on disk; those that are there are kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(tuple(bursts), tuple(decoders), config.training.seed, n, folder, made or {}) for n in range(count)]
+    jobs = [(tuple(bursts), tuple(makers), config.training.seed, n, folder, made or {}) for n in range(count)]
     _side_by_side(_shard, jobs, config.workers, "making pairs")
 
 
@@ -256,17 +266,16 @@ _maker: tuple[tuple, PairMaker] | None = None
 
 def _shard(job: tuple[tuple[Path, ...], tuple[Path, ...], int, int, Path, dict[Path, Path]]) -> None:
     global _maker
-    bursts, decoders, seed, number, folder, made = job
-    key = (len(bursts), decoders, seed, bursts[0] if bursts else None)
+    bursts, makers, seed, number, folder, made = job
+    key = (len(bursts), makers, seed, bursts[0] if bursts else None)
     if _maker is None or _maker[0] != key:
-        _maker = key, PairMaker(bursts, _load(decoders), seed=seed, made=made)
+        _maker = key, PairMaker(bursts, _load(makers), seed=seed, made=made)
     write_shard(_maker[1], number, folder)
 
 
-def _load(decoders: Sequence[Path]) -> list:
-    from facewitness.detector.autoencoder import load_autoencoder
-
-    return [load_autoencoder(p) for p in decoders]
+def _load(makers: Sequence[Path]) -> PseudoFakes:
+    painters = [p for p in makers if p.name.startswith("painter")]
+    return PseudoFakes([load_autoencoder(p) for p in makers if p not in painters], [load_painter(p) for p in painters])
 
 
 def fit_network(
@@ -279,15 +288,17 @@ def fit_network(
     if done.is_file():
         return done
     network = NetworkConfig(backbone=config.backbone) if config.backbone else NetworkConfig()
+    device = pick_device(config.device)
     model = train_backbone(
         pool,
         config.training,
         network,
         work / f"{told}-checkpoint.pt",
         say=say,
-        device=pick_device(config.device),
+        device=device,
         pretrained=config.pretrained,
         held=held,
+        workers=config.workers if device != "cpu" else 0,
     )
     model = train_head(model, examples, config.training, say=say)
     save_network(model, done)
@@ -295,7 +306,7 @@ def fit_network(
 
 
 def _examples(
-    bursts: dict[Path, str], reals: Sequence[Clip], fakes: Sequence[Clip], decoders: Sequence[Path],
+    bursts: dict[Path, str], reals: Sequence[Clip], fakes: Sequence[Clip], makers: Sequence[Path],
     held: Collection[str], work: Path, config: FitConfig, *, say: Callable[[str], None],
 ) -> Iterator[Example]:  # fmt: skip
     """Rehearsals and motion of every real clip, made side by side and kept on disk, then the labelled fakes as they
@@ -309,7 +320,7 @@ def _examples(
         if path.name.startswith("v_"):
             clips[path.name[:-8]].append(path)
     jobs = [
-        (folder / f"{name}_{k}.npz", tuple(parts), tuple(decoders), (config.seed, zlib.crc32(name.encode()), k))
+        (folder / f"{name}_{k}.npz", tuple(parts), tuple(makers), (config.seed, zlib.crc32(name.encode()), k))
         for name, parts in sorted(clips.items())
         for k in range(config.held_rehearsals if bursts[parts[0]] in held else config.rehearsals)
     ]
@@ -326,11 +337,11 @@ def _examples(
 
 
 def _rehearsal(job: tuple[Path, tuple[Path, ...], tuple[Path, ...], tuple[int, ...]]) -> None:
-    path, bursts, decoders, seed = job
+    path, bursts, makers, seed = job
     if not path.is_file():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # means over no frames are NaN here, and NaN is an abstention
-            save_examples(list(rehearse(bursts, PseudoFakes(_load(decoders)), np.random.default_rng(seed))), path)
+            save_examples(list(rehearse(bursts, _load(makers), np.random.default_rng(seed))), path)
 
 
 def _motion(job: tuple[Path, Clip, int]) -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facewitness.detector.crops import Chip, View, cut_chip, face_size
+from facewitness.detector.crops import Chip, cut_chip, face_size, face_square
 from facewitness.detector.model import Model
 from facewitness.detector.network import Scorer
 from facewitness.errors import MissingPieceError, UnreadableInputError
@@ -72,13 +72,11 @@ def heat_maps(path: Path, time_s: float, model: Model, *, max_faces: int = 4) ->
 def occluded(now: Chip, before: Chip, scorer: Scorer) -> tuple[NDArray[np.float32], float]:
     """(GRID, GRID) fall of the frame's log odds with each place of the face blurred (in both frames), and the log odds
     without."""
-    pairs = [_pair(now.image, before.image, now, before, scorer.view)]
+    pairs = [_pair(now.image, before.image, now, before)]
     soft_now, soft_before = _smeared(now), _smeared(before)
     for v in _places():
         for u in _places():
-            pairs.append(
-                _pair(_blurred(now, soft_now, u, v), _blurred(before, soft_before, u, v), now, before, scorer.view)
-            )
+            pairs.append(_pair(_blurred(now, soft_now, u, v), _blurred(before, soft_before, u, v), now, before))
     with _asking:
         logits = np.concatenate([scorer.frames(np.stack(pairs[i : i + BATCH]))[1] for i in range(0, len(pairs), BATCH)])
     return (logits[0] - logits[1:]).reshape(GRID, GRID).astype(np.float32), float(logits[0])
@@ -132,5 +130,5 @@ def _blurred(chip: Chip, smeared: NDArray[np.uint8], u: float, v: float) -> NDAr
     return out
 
 
-def _pair(now: NDArray[np.uint8], before: NDArray[np.uint8], a: Chip, b: Chip, view: View) -> NDArray[np.uint8]:
-    return np.concatenate([view.cut(now, a.mesh), view.cut(before, b.mesh)], -1)
+def _pair(now: NDArray[np.uint8], before: NDArray[np.uint8], a: Chip, b: Chip) -> NDArray[np.uint8]:
+    return np.concatenate([face_square(now, a.mesh), face_square(before, b.mesh)], -1)

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facewitness.detector.crops import PATCHES, Chip, View, atlas, cut_chip
+from facewitness.detector.crops import PATCHES, Chip, atlas, cut_chip, face_square
 from facewitness.detector.evidence import Evidence, EyeCrops
-from facewitness.detector.sampling import Follower, is_measured, stride, thin
+from facewitness.detector.sampling import NETWORK_EVERY, Follower, is_measured, stride, thin
 from facewitness.detector.texture import QUANTITIES, REGIONS, statistics
 from facewitness.faces import FaceTrack
 from facewitness.faces import landmarks as lm
@@ -30,12 +30,8 @@ MIN_PRESENCE = 0.05
 class FrameScorer(Protocol):
     """What the network is to a measurement: ``network.Scorer``, or whatever stands in for it."""
 
-    @property
-    def view(self) -> View:
-        """What it is to be shown."""
-
     def frames(self, pairs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(B, height, width, 6) views beside those of the looks before -> embeddings (B, E) and frame logits (B,)."""
+        """(B, 224, 224, 6) squares beside those of the looks before -> embeddings (B, E) and frame logits (B,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +143,7 @@ def measure_chapters(
             face.looks += 1
             if not is_measured(face.looks):
                 continue
-            pair = _look(face, frame.image, sighting.mesh, index, view=scorer.view if scorer is not None else None)
+            pair = _look(face, frame.image, sighting.mesh, index, wanted=scorer is not None)
             if scorer is not None and pair is not None:
                 queue.append((face, pair))
                 if len(queue) >= BATCH:
@@ -163,9 +159,10 @@ def _rate_of(track: FaceTrack) -> float:
 
 
 def _look(
-    face: _Collected, image: NDArray[np.uint8], mesh: NDArray[np.float32], index: int, *, view: View | None
+    face: _Collected, image: NDArray[np.uint8], mesh: NDArray[np.float32], index: int, *, wanted: bool
 ) -> NDArray[np.uint8] | None:
-    """Take in one face of a frame, ``mesh`` (468, 3); returns what the network is to see: its view beside the last."""
+    """Take in one face of a frame, ``mesh`` (468, 3); returns what the network is to see: its square beside the
+    last."""
     chip = cut_chip(image, mesh, tight=True)
     now = atlas(chip.image, chip.mesh)
     follows = bool(face.rows) and face.rows[-1] == index - 1
@@ -177,13 +174,12 @@ def _look(
     if len(face.rows) % face.eye_step == 0:
         _keep_eyes(face, image, mesh, index)
     face.before, face.chip_before = now, chip
-    if view is None or face.looks % view.every:
+    if not wanted or face.looks % NETWORK_EVERY:
         return None
     face.scored.append(index)
-    if view.cut is atlas:
-        return np.concatenate([now, now if before is None else before], -1)
-    shown = view.cut(chip.image, chip.mesh)
-    return np.concatenate([shown, shown if chip_before is None else view.cut(chip_before.image, chip_before.mesh)], -1)
+    shown = face_square(chip.image, chip.mesh)
+    earlier = shown if chip_before is None else face_square(chip_before.image, chip_before.mesh)
+    return np.concatenate([shown, earlier], -1)
 
 
 def _changes(now: NDArray[np.uint8], before: NDArray[np.uint8] | None) -> tuple[float, float]:

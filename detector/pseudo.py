@@ -9,7 +9,6 @@ and reconstructions through small autoencoders at the resolutions generators wor
 """
 
 from collections.abc import Sequence
-from functools import cache
 
 import cv2
 import numpy as np
@@ -18,98 +17,54 @@ from numpy.typing import NDArray
 from facewitness.detector import augment as au
 from facewitness.detector.autoencoder import Autoencoder, reconstruct
 from facewitness.detector.crops import face_size, similarity
-from facewitness.faces import landmarks as lm
+from facewitness.detector.painters import Painter, paint
+from facewitness.detector.warps import smoothed, warp
 
 Made = tuple[au.Images, NDArray, NDArray[np.float32]]
-GRID = 24
-"""Cells along each side of the coarse grid on which a warp is computed."""
-
-
-@cache
-def _warp_points() -> NDArray[np.int64]:
-    names = (
-        *lm.FACE_OVAL[::2],
-        *lm.RIGHT_EYE[::2],
-        *lm.LEFT_EYE[::2],
-        *lm.OUTER_LIPS[::2],
-        *lm.RIGHT_BROW[::2],
-        *lm.LEFT_BROW[::2],
-        *lm.NOSE_BRIDGE[::2],
-        lm.NOSE_RIGHT,
-        lm.NOSE_LEFT,
-        lm.RIGHT_CHEEK,
-        lm.LEFT_CHEEK,
-    )
-    return np.array(sorted(set(names)))
-
-
-def warp(image: NDArray, source: NDArray, target: NDArray) -> NDArray:
-    """``image`` with its landmarks ``source`` (468, 2) moved to ``target``, the border kept: a thin-plate-like smooth
-    warp."""
-    height, width = image.shape[:2]
-    index = _warp_points()
-    border = np.array([[x, y] for x in (0, 0.5, 1) for y in (0, 0.5, 1) if (x, y) != (0.5, 0.5)]) * [
-        width - 1,
-        height - 1,
-    ]
-    at = np.concatenate([target[index, :2], border]).astype(np.float64)
-    move = np.concatenate([(source - target)[index, :2], np.zeros_like(border)]).astype(np.float64)
-    scale = float(max(height, width))
-
-    def kernel(a: NDArray, b: NDArray) -> NDArray:
-        d2 = ((a[:, None] - b[None]) ** 2).sum(-1) / scale**2
-        return d2 * np.log(d2 + 1e-9)
-
-    n = len(at)
-    p = np.concatenate([np.ones((n, 1)), at / scale], 1)
-    a = np.zeros((n + 3, n + 3))
-    a[:n, :n] = kernel(at, at) + 1e-4 * np.eye(n)
-    a[:n, n:], a[n:, :n] = p, p.T
-    weights = np.linalg.solve(a, np.concatenate([move, np.zeros((3, 2))]))
-    gx, gy = np.meshgrid(np.linspace(0, width - 1, GRID), np.linspace(0, height - 1, GRID))
-    grid = np.stack([gx, gy], -1).reshape(-1, 2)
-    flow = kernel(grid, at) @ weights[:n] + np.concatenate([np.ones((len(grid), 1)), grid / scale], 1) @ weights[n:]
-    # corners of the coarse grid lie on the corners of the picture
-    m = np.array([[(GRID - 1) / (width - 1), 0, 0], [0, (GRID - 1) / (height - 1), 0]])
-    full = cv2.warpAffine(
-        flow.reshape(GRID, GRID, 2).astype(np.float32),
-        m,
-        (width, height),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    xs, ys = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return cv2.remap(image, xs + full[..., 0], ys + full[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def smoothed(meshes: NDArray, width: float) -> NDArray[np.float32]:
-    """Meshes after a Gaussian of ``width`` frames over time: generators move more smoothly than people."""
-    from scipy.ndimage import gaussian_filter1d
-
-    return gaussian_filter1d(meshes, width, axis=0, mode="nearest").astype(np.float32) if width > 0 else meshes
 
 
 class PseudoFakes:
-    """All kinds of pseudo-fake, drawn at random; ``autoencoders`` give the decoder's traces."""
+    """All kinds of pseudo-fake, drawn at random; ``autoencoders`` give the decoder's traces, ``painters`` a
+    generator's."""
 
-    KINDS = ("blended", "reconstructed", "one_shot", "lip_sync", "eyes_held", "restored", "flicker")
-    SHARES = (0.28, 0.16, 0.18, 0.18, 0.06, 0.08, 0.06)
+    KINDS = (
+        "blended", "reconstructed", "one_shot", "lip_sync", "eyes_held", "restored", "flicker",
+        "painted_mouth", "painted_face", "painted_head",
+    )  # fmt: skip
+    SHARES = (0.20, 0.08, 0.12, 0.10, 0.05, 0.06, 0.05, 0.16, 0.08, 0.10)
 
-    def __init__(self, autoencoders: Sequence[Autoencoder]):
+    def __init__(self, autoencoders: Sequence[Autoencoder], painters: Sequence[Painter] = ()):
         self._decoders = list(autoencoders)
+        self._painters = {part: [p for p in painters if p.painting.part == part] for part in ("mouth", "face", "head")}
+
+    def makes(self, kind: str) -> bool:
+        """Whether it can: what is painted needs a painter."""
+        return not kind.startswith("painted") or bool(self._painters[kind[8:]])
 
     def make(self, images: au.Images, meshes: NDArray, rng: au.Rng, kind: str | None = None) -> tuple[str, Made]:
         """One pseudo-fake of a burst: its kind, then images, meshes and mask of what was changed."""
         kinds, shares = list(self.KINDS), np.array(self.SHARES)
+        shares = shares * [self.makes(k) for k in kinds]
         if len(images) < 3:  # a photograph has no time
-            keep = [k in ("blended", "reconstructed", "restored") for k in kinds]
-            shares = shares * keep / (shares * keep).sum()
-        kind = kind or str(rng.choice(kinds, p=shares))
-        maker = au.self_blended if kind == "blended" else getattr(self, kind)
-        made, moved, masks = maker(images, meshes, rng)
+            shares = shares * [k in ("blended", "reconstructed", "restored", "painted_face") for k in kinds]
+        kind = kind or str(rng.choice(kinds, p=shares / shares.sum()))
+        if kind == "blended":
+            made, moved, masks = au.self_blended(images, meshes, rng)
+        elif kind.startswith("painted"):
+            made, moved, masks = self._painted(kind[8:], images, meshes, rng)
+        else:
+            made, moved, masks = getattr(self, kind)(images, meshes, rng)
         if kind != "blended" and rng.random() < 0.7:
             made = au.match_detail(made, images, masks, float(rng.uniform(0.75, 1.4)))
         return kind, (made, moved, masks)
+
+    def _painted(self, part: str, images: au.Images, meshes: NDArray, rng: au.Rng) -> Made:
+        """By one of the small generators; now and then a restorer goes over it, as over theirs."""
+        painters = self._painters[part]
+        made, moved, masks = paint(painters[int(rng.integers(len(painters)))], images, meshes, rng)
+        if rng.random() < 0.2:
+            made = au.paste(made, au.smooth_skin(made, rng), masks)
+        return made, moved, masks
 
     def decoded(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> au.Images:
         """The burst decoded anew at a generator's resolution (face of 110 to 256 pixels), then enlarged.

@@ -23,13 +23,13 @@ def _usual_mesh() -> NDArray[np.float32]:
 
 
 def blended_anew(real: au.Images, rng: au.Rng) -> tuple[au.Images, NDArray[np.float32]]:
-    """A self-blended fake of ``real`` (T, 160, 160, 3) and its (T, 160, 160) shares of change, 0..1.
+    """A self-blended fake of ``real`` (T, 224, 224, 3) and its (T, 224, 224) shares of change, 0..1.
 
     The landmarks are those of the canonical face, a little off, which is as good as a seam needs.
     """
     mesh = _usual_mesh()
     middle = mesh.mean(0)
-    mesh = (mesh - middle) * rng.uniform(0.92, 1.08, 2) + middle + rng.normal(0, 2.0, 2)
+    mesh = (mesh - middle) * rng.uniform(0.92, 1.08, 2) + middle + rng.normal(0, 0.0125 * FACE_PX, 2)
     made, _, masks = au.self_blended(real, np.repeat(mesh[None].astype(np.float32), len(real), 0), rng)
     if rng.random() < 0.6:
         made = au.match_detail(made, real, masks, float(rng.uniform(0.75, 1.4)))
@@ -37,7 +37,7 @@ def blended_anew(real: au.Images, rng: au.Rng) -> tuple[au.Images, NDArray[np.fl
 
 
 def changed_alike(squares: au.Images, share: NDArray, rng: au.Rng) -> tuple[au.Images, NDArray[np.float32]]:
-    """``squares`` (N, 160, 160, 3) of one pair and its ``share`` of change (10, 10), moved and handled by one draw."""
+    """``squares`` (N, 224, 224, 3) of one pair and its ``share`` of change (10, 10), moved and handled by one draw."""
     if rng.random() < 0.8:
         squares, share = _moved(squares, share, rng)
     if rng.random() < 0.5:
@@ -58,9 +58,9 @@ def changed_alike(squares: au.Images, share: NDArray, rng: au.Rng) -> tuple[au.I
 
 
 def _moved(squares: au.Images, share: NDArray, rng: au.Rng) -> tuple[au.Images, NDArray]:
-    """Turned by up to 8 degrees, scaled by up to 12 %, shifted by up to 7 pixels."""
+    """Turned by up to 8 degrees, scaled by up to 12 %, shifted by up to 4 % of the side."""
     turn = cv2.getRotationMatrix2D((0, 0), float(rng.uniform(-8, 8)), float(rng.uniform(0.9, 1.12)))[:, :2]
-    shift = rng.uniform(-7, 7, 2)
+    shift = rng.uniform(-0.044, 0.044, 2) * FACE_PX
 
     def matrix(side: int) -> NDArray[np.float64]:
         middle = np.full(2, (side - 1) / 2)

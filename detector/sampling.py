@@ -19,6 +19,10 @@ THOROUGH = 80
 STRETCH = 8
 """After these, so many looks in turn are measured and so many not: they are followed, for eyes and head move on, but
 what surface and network say of a clip is a mean over stretches, to which ever more add ever less."""
+NETWORK_EVERY = STRETCH
+"""Looks for one that the network sees: it takes as long as all else."""
+NETWORK_WINDOW = 4
+"""Looks the network saw that make a window of its temporal head; half of them are shared with the next."""
 
 
 @dataclass(frozen=True, kw_only=True)

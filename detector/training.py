@@ -8,17 +8,17 @@ stopped goes on where it was: shards of pairs that are there are kept, training 
 import contextlib
 import copy
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from facewitness.detector import augment as au
-from facewitness.detector.autoencoder import Autoencoder
 from facewitness.detector.backbones import freeze_start
 from facewitness.detector.crops import FACE_PX, atlas, face_size, face_square
 from facewitness.detector.examples import Example
@@ -36,8 +36,12 @@ WINDOW = 9
 SHARD_PAIRS = 16
 REFRAMED = 0.5
 """Share of pairs that are cut to a square and encoded once more."""
-MADE_SHARE = 0.25
+MADE_SHARE = 0.15
 """Share of pairs with a clip by a generator, where there are any; the others are made here."""
+SAY_EVERY = 100
+"""Steps between two checkpoints."""
+JUDGE_EVERY = 500
+"""Steps between two looks at persons who are not trained on."""
 STILLS_SHARE = 0.15
 """Share of pairs made of photographs; they teach frames, not time."""
 
@@ -52,8 +56,9 @@ class TrainingConfig:
     """Shards of pairs of persons who are not trained on, for telling how far training has come."""
     steps: int = 3000
     """Steps of the backbone."""
-    frozen_stride: int = 8
-    """Layers up to this stride keep their ImageNet weights (0: all are trained); without such weights none are kept."""
+    frozen_stride: int | None = None
+    """Layers up to this stride keep their ImageNet weights, where there are such; None: 8 on a processor, where they
+    cost the most, none on an accelerator."""
     head_steps: int = 400
     batch_pairs: int = 12
     frames: int = 1
@@ -72,9 +77,9 @@ class Pair:
     """A real window and the fake made from it."""
 
     squares: NDArray[np.uint8]
-    """(2, 9, 160, 160, 3) faces, the real window and the fake one."""
+    """(2, 9, 224, 224, 3) faces, the real window and the fake one."""
     cells: NDArray[np.uint8]
-    """(9, 10, 10) shares of change in the fake."""
+    """(9, 14, 14) shares of change in the fake."""
     surface: NDArray[np.float32]
     """(2, F) surface statistics of both windows; none where there is no time."""
     kind: str
@@ -90,7 +95,7 @@ class PairMaker:
     def __init__(
         self,
         bursts: Sequence[Path],
-        autoencoders: Sequence[Autoencoder],
+        fakes: PseudoFakes,
         *,
         seed: int = 0,
         made: Mapping[Path, Path] | None = None,
@@ -102,7 +107,7 @@ class PairMaker:
         per_person = {q: sum(v == q for v in persons.values()) for q in set(persons.values())}
         weights = np.array([1 / np.sqrt(per_person[persons[p]]) for p in self._videos])
         self._weights = weights / weights.sum()
-        self._fakes = PseudoFakes(autoencoders)
+        self._fakes = fakes
         self._seed = seed
         self._made = sorted((made or {}).items())
 
@@ -258,7 +263,7 @@ class Pool:
         return len(self._shards) * SHARD_PAIRS
 
     def draw(self, rng: au.Rng, pairs: int, frames: int) -> tuple[NDArray, NDArray, NDArray]:
-        """Inputs (2 * pairs * frames, 6, 160, 160) uint8, labels (N,), shares of change (N, 100) 0..1.
+        """Inputs (2 * pairs * frames, 6, 224, 224) uint8, labels (N,), shares of change (N, 196) 0..1.
 
         Every draw changes what is stored (see ``redraw``), both halves of a pair alike.
         """
@@ -281,7 +286,7 @@ class Pool:
         return inputs, np.array(y), np.stack(c).reshape(len(c), -1)
 
     def everything(self, at: int = WINDOW // 2) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
-        """Inputs (2, 6, 160, 160), labels (2,) and kind (2,) of one frame of every pair, in order."""
+        """Inputs (2, 6, 224, 224), labels (2,) and kind (2,) of one frame of every pair, in order."""
         for shard in self._shards.values():
             for i in range(SHARD_PAIRS):
                 x, y, _ = self._frames(shard, i, np.array([at]))
@@ -307,11 +312,13 @@ class Pool:
 
 def train_backbone(
     pool: Pool, config: TrainingConfig, network: NetworkConfig, checkpoint: Path, *, say: Callable[[str], None] = print,
-    device: str = "cpu", pretrained: bool = False, held: Pool | None = None, refresh_every: int = 50,
+    device: str = "cpu", pretrained: bool = False, held: Pool | None = None, workers: int = 0,
 ) -> Detector:  # fmt: skip
     """Fit the frame part of the network; goes on from ``checkpoint`` where that is there. Returns the averaged weights.
 
-    ``held`` holds pairs of persons who are not trained on; what the averaged weights reach there is said on the way.
+    ``held`` holds pairs of persons who are not trained on; of the weights that were judged by them, every
+    ``JUDGE_EVERY`` steps and at the end, the best are returned: networks learn their persons by heart in time.
+    ``workers`` processes draw beside this one; what they draw is the same however many they are.
     """
     import torch
     from torch import nn
@@ -325,29 +332,28 @@ def train_backbone(
         [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
         lr=config.learning_rate,
     )
-    start = 0
+    start, best, best_auc = 0, copy.deepcopy(average.state_dict()), 0.0
     if checkpoint.is_file():
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
-        start = int(state["step"])
+        start, best, best_auc = int(state["step"]), state["best"], float(state["best_auc"])
+    averages, weights = ([v for v in m.state_dict().values() if v.is_floating_point()] for m in (average, model))
     bce = nn.BCEWithLogitsLoss()
     half = config.half and computes_in_half(torch.device(device))
     shown: list[tuple[float, float]] = []
     model.train()
-    if pretrained and config.frozen_stride:
-        freeze_start(model.face.pretrained, config.frozen_stride)
+    kept = config.frozen_stride if config.frozen_stride is not None else 8 * (torch.device(device).type == "cpu")
+    if pretrained and kept:
+        freeze_start(model.face.backbone, kept)
     pool.refresh()
-    for step in range(start, config.steps):
-        if step % refresh_every == 0:
-            pool.refresh()
-        rng = np.random.default_rng((config.seed, 7, step))
+    for step, (x, y, c) in enumerate(_batches(pool, config, start, workers), start):
+        torch.manual_seed(config.seed * 1_000_003 + step)  # what is dropped is the same after an interruption
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, config.steps)
-        x, y, c = pool.draw(rng, config.batch_pairs, config.frames)
-        images = torch.from_numpy(x).to(device).float()
-        target, share = torch.from_numpy(y).float().to(device), torch.from_numpy(c).float().to(device)
+        images = x.to(device, non_blocking=True).float()
+        target, share = y.float().to(device), c.float().to(device)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
             _, logits, cells = model.face(images.contiguous(memory_format=torch.channels_last))
         loss = bce(logits.float(), target) + bce(cells.float(), share)
@@ -357,22 +363,53 @@ def train_backbone(
         optimiser.step()
         with torch.no_grad():
             keep = min(config.ema, (step + 1) / (step + 10))
-            for a, b in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-                a.lerp_(b, 1 - keep) if a.is_floating_point() else a.copy_(b)
+            torch._foreach_lerp_(averages, weights, 1 - keep)
         shown.append((float(loss.detach()), float(((logits > 0) == (target > 0.5)).float().mean())))
-        if (step + 1) % 25 == 0 or step + 1 == config.steps:
+        last = step + 1 == config.steps
+        if held is not None and ((step + 1) % JUDGE_EVERY == 0 or last):
+            told = judged(average, held)
+            say(f"step {step + 1} on persons held out: {told}")
+            if told["all"] > best_auc:
+                best, best_auc = copy.deepcopy(average.state_dict()), told["all"]
+        if (step + 1) % SAY_EVERY == 0 or last:
             loss_now, right = np.mean(shown, axis=0)
             say(f"step {step + 1} loss {loss_now:.4f} accuracy {right:.3f}")
             shown.clear()
             state = {
                 "model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-                "step": step + 1,
+                "step": step + 1, "best": best, "best_auc": best_auc,
             }  # fmt: skip
             with whole_file(checkpoint) as part:
                 torch.save(state, part)
-        if held is not None and (step + 1) % 500 == 0:
-            say(f"step {step + 1} on persons held out: {judged(average, held)}")
+    if held is not None:
+        average.load_state_dict(best)
     return average.cpu().eval()
+
+
+def _batches(pool: Pool, config: TrainingConfig, start: int, workers: int) -> Iterable[Sequence[Any]]:
+    """What the steps from ``start`` see, as tensors of ``Pool.draw``."""
+    from torch.utils.data import DataLoader
+
+    draws: Any = _Draws(pool, config)  # it only has to have items
+    return DataLoader(
+        draws, batch_size=None, sampler=range(start, config.steps), num_workers=workers,
+        worker_init_fn=_one_thread_each if workers else None, prefetch_factor=2 if workers else None,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Draws:
+    pool: Pool
+    config: TrainingConfig
+
+    def __getitem__(self, step: int) -> tuple[NDArray, NDArray, NDArray]:
+        self.pool.refresh()
+        rng = np.random.default_rng((self.config.seed, 7, step))
+        return self.pool.draw(rng, self.config.batch_pairs, self.config.frames)
+
+
+def _one_thread_each(_: int) -> None:
+    one_thread()
 
 
 def judged(model: Detector, pool: Pool) -> dict[str, float]:

