@@ -8,7 +8,8 @@ from facewitness.errors import MissingPieceError, UsageError
 DEFAULT_BACKBONE = "tf_efficientnet_lite2"
 """Small, of plain convolutions that every runtime knows; the package registry carries ImageNet weights for it."""
 STRIDE = 16
-"""Pixels of the picture to one cell of the map that says where it was changed."""
+"""Pixels of the picture to one cell of the map that says where it was changed; what a backbone has beyond that is left
+away."""
 IMAGENET_MEAN, IMAGENET_SCALE = 127.0, 128.0
 """What the weights of DEFAULT_BACKBONE were trained on: (pixel - mean) / scale."""
 
@@ -51,12 +52,12 @@ _kept: list[Any] = []  # a Library takes its declarations with it when it is col
 
 
 def create_backbone(
-    name: str = DEFAULT_BACKBONE, *, in_chans: int = 3, strides: tuple[int, ...] = (STRIDE,), pretrained: bool = False,
+    name: str = DEFAULT_BACKBONE, *, in_chans: int = 3, stride: int = STRIDE, pretrained: bool = False,
     **args: Any,
 ) -> Any:  # fmt: skip
-    """A timm backbone: (B, in_chans, H, W) -> a list of one map (B, C, H / stride, W / stride) for each of ``strides``.
+    """A timm backbone: (B, in_chans, H, W) up to ``stride`` -> a list of one map (B, C, H / stride, W / stride).
 
-    ``.feature_info.channels()`` holds each C. ``pretrained`` starts from ImageNet: from the package registry for
+    ``.feature_info.channels()`` holds C. ``pretrained`` starts from ImageNet: from the package registry for
     ``tf_efficientnet_lite2``, else from where timm has the weights; a trained network does not need them. The first
     three channels are then red, green, blue; what further channels add starts at nothing.
     Raises UsageError for an unknown name or stride, MissingPieceError where pretrained weights cannot be fetched.
@@ -65,12 +66,12 @@ def create_backbone(
     if not timm.is_model(name.split(".")[0]):
         raise UsageError(f"timm knows no backbone called {name}; timm.list_models() names them all.")
     has = timm.create_model(name, features_only=True, feature_cls="getter").feature_info.reduction()
-    if missing := [s for s in strides if s not in has]:
-        raise UsageError(f"the backbone {name} has no map of stride {missing[0]}.")
+    if stride not in has:
+        raise UsageError(f"the backbone {name} has no map of stride {stride}.")
     ours = pretrained and name == DEFAULT_BACKBONE
     try:
         model = timm.create_model(
-            name, features_only=True, feature_cls="getter", out_indices=tuple(has.index(s) for s in strides),
+            name, features_only=True, feature_cls="getter", out_indices=(has.index(stride),),
             in_chans=in_chans, pretrained=pretrained and not ours, **args,
         )  # fmt: skip
     except (OSError, RuntimeError) as e:

@@ -69,7 +69,7 @@ class FitConfig:
     network: bool = True
     """Train the network too; without it the network's cue abstains."""
     autoencoder_steps: int = 700
-    painter_steps: int = 400
+    painter_steps: int = 300
     """Steps of each painter; 0 makes pseudo-fakes without them."""
     lessons: int = 12
     """Examples of every burst that painters learn from."""
@@ -216,8 +216,11 @@ def fit_makers(bursts: Sequence[Path], work: Path, config: FitConfig, *, say: Ca
     for path, painting in zip(painters, PAINTINGS, strict=False):
         if not path.is_file():
             shown, filmed = lessons(painting, bursts, each=config.lessons, seed=config.seed)
-            steps, seed = config.painter_steps, config.seed
-            save_painter(train_painter(painting, shown, filmed, steps=steps, device=device, seed=seed, say=say), path)
+            painter = train_painter(
+                painting, shown, filmed, steps=config.painter_steps, batch=8 if device == "cpu" else 32, device=device,
+                seed=config.seed, say=say,
+            )  # fmt: skip
+            save_painter(painter, path)
     return [*decoders, *painters]
 
 

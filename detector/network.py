@@ -1,6 +1,7 @@
-"""The network: a timm backbone over upright squares around the face, and a small head over their embeddings in time."""
+"""The network: a timm backbone over upright squares around the face, and a small head over time."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,20 +37,19 @@ class NetworkConfig:
     backbone: str = DEFAULT_BACKBONE
     """Any timm backbone by name."""
     backbone_args: dict[str, Any] = field(default_factory=dict)
-    embedding: int = 64
-    """Numbers kept of one frame."""
     window: int = 16
-    """Frames the temporal head looks at; a scan gives it every ``view.every``-th look."""
+    """Looks the temporal head is taught on; a scan gives it fewer, see ``sampling.NETWORK_WINDOW``."""
 
 
 class FaceNetwork(nn.Module):
-    """One frame: the face and the look before it -> embedding, logit of the frame, logits of where it was changed.
+    """One frame, the face and the look before it -> where it was changed, and whether.
 
     Input (B, 6, 224, 224) float 0..255: RGB of the frame, RGB of the look before (the same where there is none). Beside
     the colours the backbone reads fine detail and the change in grey, both made inside, so that the exported network
     takes pictures.
-    Output (B, embedding), (B,), (B, cells) with cells = 14 x 14, row by row. The cells are taught where the picture was
-    changed, and say where the embedding should look (Dang et al., CVPR 2020, attend in the same way).
+    Output log odds of its cells (B, 196), 14 x 14, row by row, and of the frame (B,). Each cell judges its own
+    surroundings, and the frame is the soft maximum of its cells: what a patch shows is known again on other persons,
+    where a word on the whole face is about the persons it was taught on (Chai et al., ECCV 2020, judge patches alike).
     """
 
     grey: Tensor
@@ -57,33 +57,28 @@ class FaceNetwork(nn.Module):
     def __init__(self, config: NetworkConfig, *, pretrained: bool = False):
         super().__init__()
         self.backbone = create_backbone(
-            config.backbone, in_chans=7, strides=(STRIDE, 2 * STRIDE), pretrained=pretrained, **config.backbone_args
+            config.backbone, in_chans=7, stride=STRIDE, pretrained=pretrained, **config.backbone_args
         )
-        near, far = self.backbone.feature_info.channels()
-        self.cells = nn.Conv2d(near, 1, 1)
-        self.embed = nn.Sequential(nn.Dropout(0.3), nn.Linear(near + far, config.embedding), nn.Tanh())
-        self.frame = nn.Linear(config.embedding, 1)
+        self.cells = nn.Conv2d(self.backbone.feature_info.channels()[0], 1, 1)
         self.register_buffer("grey", torch.tensor(GREY).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
         now, before = x[:, :3], x[:, 3:]
         change = (((now - before) * self.grey).sum(1, keepdim=True) / CHANGE_SCALE).clamp(-3, 3)
         blurred = nn.functional.avg_pool2d(now, (5, 1), 1, (2, 0), count_include_pad=False)
         blurred = nn.functional.avg_pool2d(blurred, (1, 5), 1, (0, 2), count_include_pad=False)
         fine = ((now - blurred) / FINE_SCALE).clamp(-3, 3)
-        near, far = self.backbone(torch.cat([(now - IMAGENET_MEAN) / IMAGENET_SCALE, fine, change], 1))
-        cells = self.cells(near).flatten(1)
-        attended = (near.flatten(2) * cells.softmax(1)[:, None]).sum(2)
-        embedding = self.embed(torch.cat([attended, far.mean((2, 3))], 1))
-        return embedding, self.frame(embedding)[:, 0], cells
+        (maps,) = self.backbone(torch.cat([(now - IMAGENET_MEAN) / IMAGENET_SCALE, fine, change], 1))
+        cells = self.cells(maps).flatten(1)
+        return cells, cells.logsumexp(1) - math.log(CELLS**2)
 
 
 class SteadyHead(nn.Module):
-    """Embeddings (B, T, E) and frame logits (B, T) of a window -> its logit (B,). Works for any T of at least 2.
+    """Cells (B, T, 196) and frame logits (B, T) of a window -> its logit (B,). Works for any T of at least 2.
 
-    The mean of the frames' logits, and a little for how they and the embeddings wander: a larger head learns the few
-    persons it is shown.
+    The mean of the frames' logits, and a little for how they and the cells wander: a larger head learns the few persons
+    it is shown.
     """
 
     def __init__(self) -> None:
@@ -92,15 +87,15 @@ class SteadyHead(nn.Module):
         nn.init.zeros_(self.wander.weight)
         nn.init.zeros_(self.wander.bias)
 
-    def forward(self, embeddings: Tensor, logits: Tensor) -> Tensor:
+    def forward(self, cells: Tensor, logits: Tensor) -> Tensor:
         """See the class."""
         mean = logits.mean(1)
-        apart = embeddings - embeddings.mean(1, keepdim=True)
+        apart = cells - cells.mean(1, keepdim=True)
         told = [
             (logits - mean[:, None]).abs().mean(1),
             (logits[:, 1:] - logits[:, :-1]).abs().mean(1),
             apart.abs().mean((1, 2)),
-            (embeddings[:, 1:] - embeddings[:, :-1]).abs().mean((1, 2)),
+            (cells[:, 1:] - cells[:, :-1]).abs().mean((1, 2)),
         ]
         return mean + self.wander(torch.stack(told, 1))[:, 0]
 
@@ -117,9 +112,9 @@ class Detector(nn.Module):
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, 6, H, W) -> window logits (B,), frame logits (B, T), cell logits (B, T, cells)."""
         b, t = windows.shape[:2]
-        embedding, logits, cells = self.face(windows.flatten(0, 1))
-        embedding, logits, cells = embedding.view(b, t, -1), logits.view(b, t), cells.view(b, t, -1)
-        return self.head(embedding, logits), logits, cells
+        cells, logits = self.face(windows.flatten(0, 1))
+        cells, logits = cells.view(b, t, -1), logits.view(b, t)
+        return self.head(cells, logits), logits, cells
 
 
 def save_network(model: Detector, path: Path, **notes: str) -> None:
@@ -192,23 +187,23 @@ class Scorer:
             self._torch = load_network(path)
 
     def frames(self, pairs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(B, 224, 224, 6) uint8 squares beside those before -> embeddings (B, E) and frame logits (B,)."""
+        """(B, 224, 224, 6) uint8 squares beside those before -> cells (B, 196) and frame logits (B,)."""
         if self._face is not None:
             out = self._face(pairs)
             return out[0], out[1]
         assert self._torch is not None
         x = np.ascontiguousarray(pairs.transpose(0, 3, 1, 2), np.float32)
         with torch.inference_mode():
-            embedding, logits, _ = self._torch.face(torch.from_numpy(x))
-        return embedding.numpy(), logits.numpy()
+            cells, logits = self._torch.face(torch.from_numpy(x))
+        return cells.numpy(), logits.numpy()
 
-    def windows(self, embeddings: NDArray[np.float32], logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B, T, E) and (B, T) -> logits of the windows (B,)."""
+    def windows(self, cells: NDArray[np.float32], logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, T, 196) and (B, T) -> logits of the windows (B,)."""
         if self._head is not None:
-            return self._head([np.ascontiguousarray(embeddings), np.ascontiguousarray(logits)])[0]
+            return self._head([np.ascontiguousarray(cells), np.ascontiguousarray(logits)])[0]
         assert self._torch is not None
         with torch.inference_mode():
-            return self._torch.head(torch.from_numpy(embeddings), torch.from_numpy(logits)).numpy()
+            return self._torch.head(torch.from_numpy(cells), torch.from_numpy(logits)).numpy()
 
 
 def _openvino(path: Path) -> tuple[Any, Any]:
@@ -222,7 +217,7 @@ def _openvino(path: Path) -> tuple[Any, Any]:
     if not all(f.is_file() for f in files):
         model = load_network(path)
         face = torch.zeros(2, 6, FACE_PX, FACE_PX)
-        head = torch.zeros(2, model.config.window, model.config.embedding), torch.zeros(2, model.config.window)
+        head = torch.zeros(2, model.config.window, CELLS**2), torch.zeros(2, model.config.window)
         folder.mkdir(parents=True, exist_ok=True)
         for part, example, file in ((model.face, face, files[0]), (model.head, head, files[1])):
             graph = ov.convert_model(part, example_input=example)

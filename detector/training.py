@@ -355,7 +355,7 @@ def train_backbone(
         images = x.to(device, non_blocking=True).float()
         target, share = y.float().to(device), c.float().to(device)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
-            _, logits, cells = model.face(images.contiguous(memory_format=torch.channels_last))
+            cells, logits = model.face(images.contiguous(memory_format=torch.channels_last))
         loss = bce(logits.float(), target) + bce(cells.float(), share)
         optimiser.zero_grad()
         loss.backward()
