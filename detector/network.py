@@ -19,6 +19,7 @@ from facewitness.detector.backbones import (
     create_backbone,
 )
 from facewitness.detector.crops import FACE_PX
+from facewitness.detector.sampling import NETWORK_WINDOW
 from facewitness.errors import UsageError
 
 CELLS = FACE_PX // STRIDE
@@ -37,8 +38,8 @@ class NetworkConfig:
     backbone: str = DEFAULT_BACKBONE
     """Any timm backbone by name."""
     backbone_args: dict[str, Any] = field(default_factory=dict)
-    window: int = 16
-    """Looks the temporal head is taught on; a scan gives it fewer, see ``sampling.NETWORK_WINDOW``."""
+    window: int = NETWORK_WINDOW
+    """Looks the temporal head is taught on, as many as a scan gives it."""
 
 
 class FaceNetwork(nn.Module):

@@ -456,7 +456,7 @@ def train_head(
             e, f = torch.cat([s[0] for s in seen]), torch.cat([s[1] for s in seen])
             starts[x.label] += [(e, f, k) for k in range(max(len(e) - size, 0) + 1)]
     if not all(starts.values()):
-        raise UsageError("the clips are too short to teach the network about time; it needs some of three seconds.")
+        raise UsageError("the clips are too short to teach the network about time; it needs some of two seconds.")
     torch.manual_seed(config.seed)
     optimiser = torch.optim.AdamW(model.head.parameters(), lr=2e-2, weight_decay=0.05)
     bce = nn.BCEWithLogitsLoss()
