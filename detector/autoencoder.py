@@ -80,6 +80,12 @@ def train_autoencoder(
     return model.eval()
 
 
+def coloured_as(x: Tensor, made: Tensor, *, coarse: int) -> Tensor:
+    """``made`` (B, 3, H, W) with the colours that ``x`` has at one pixel in ``coarse``, its fine detail kept."""
+    error = nn.functional.interpolate(x - made, scale_factor=1 / coarse, mode="area")
+    return made + nn.functional.interpolate(error, size=x.shape[2:], mode="bilinear")
+
+
 def reconstruct(model: Autoencoder, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(T, H, W, 3) uint8 through the autoencoder, same size (edges that do not divide are repeated)."""
     import torch
@@ -91,8 +97,7 @@ def reconstruct(model: Autoencoder, images: NDArray[np.uint8]) -> NDArray[np.uin
     with torch.inference_mode():
         y = model(x)
         # a briefly trained decoder has wrong colours, which no real generator has; only its fine errors are wanted
-        error = torch.nn.functional.interpolate(x - y, scale_factor=1 / 8, mode="area")
-        y = y + torch.nn.functional.interpolate(error, size=x.shape[2:], mode="bilinear")
+        y = coloured_as(x, y, coarse=8)
     out = (y.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return np.ascontiguousarray(out[:, :height, :width])
 

@@ -52,9 +52,8 @@ _kept: list[Any] = []  # a Library takes its declarations with it when it is col
 
 
 def create_backbone(
-    name: str = DEFAULT_BACKBONE, *, in_chans: int = 3, stride: int = STRIDE, pretrained: bool = False,
-    **args: Any,
-) -> Any:  # fmt: skip
+    name: str = DEFAULT_BACKBONE, *, in_chans: int = 3, stride: int = STRIDE, pretrained: bool = False, **args: Any
+) -> Any:
     """A timm backbone: (B, in_chans, H, W) up to ``stride`` -> a list of one map (B, C, H / stride, W / stride).
 
     ``.feature_info.channels()`` holds C. ``pretrained`` starts from ImageNet: from the package registry for

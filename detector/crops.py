@@ -126,8 +126,9 @@ def similarity(mesh: NDArray) -> NDArray[np.float64]:
     return np.concatenate([m, (b0 - m @ a0)[:, None]], 1)
 
 
-def _patch_matrix(patch: Patch, mesh: NDArray, pose: NDArray) -> NDArray[np.float64]:
-    """(2, 3) affine from pixels of the patch to pixels of the picture."""
+def patch_matrix(patch: Patch, mesh: NDArray, pose: NDArray) -> NDArray[np.float64]:
+    """(2, 3) affine from pixels of the patch to pixels of the picture in which ``mesh`` has the ``pose`` that
+    ``similarity`` finds."""
     turn = pose[:, :2] / patch.px_per_cm
     centre = mesh[list(patch.centre), :2].mean(0) if patch.centre else pose @ [*FACE_CENTRE_CM, 1]
     return np.concatenate([turn, (centre - turn @ [(patch.width - 1) / 2, (patch.height - 1) / 2])[:, None]], 1)
@@ -180,7 +181,7 @@ def _cut(image: NDArray, mesh: NDArray, patches: tuple[Patch, ...], size: tuple[
     """Patches of the face side by side in one picture of ``size`` (height, width); shrinks without aliasing."""
     pose = similarity(mesh)
     out = np.zeros((*size, *image.shape[2:]), np.uint8)
-    matrices = [_patch_matrix(p, mesh, pose) for p in patches]
+    matrices = [patch_matrix(p, mesh, pose) for p in patches]
     steps = [float(np.sqrt(abs(np.linalg.det(m[:, :2])))) for m in matrices]
     levels = [max(int(np.floor(np.log2(max(s, 1e-6)) + 0.35)), 0) for s in steps]
     pyramid = _pyramid(image, min(max(levels), 5))

@@ -183,8 +183,7 @@ def rehearse(
     Yields the real one, then the fake; none where the face is not found again.
     """
     bursts = sorted(bursts)[:max_bursts]
-    shares = np.array(SHARES) * [fakes.makes(k) for k in KINDS]
-    kind = kind or str(rng.choice(KINDS, p=shares / shares.sum()))
+    kind = kind or fakes.draw(KINDS, SHARES, rng)
     history = au.draw_handling(rng)
     seed = int(rng.integers(2**31))
     frame = au.draw_reframing(rng) if rng.random() < REFRAMED else None

@@ -172,7 +172,7 @@ class Scorer:
         if runtime not in ("auto", "openvino", "torch"):
             raise UsageError(f"there is no runtime {runtime!r}; choose auto, openvino or torch.")
         self.path, self.runtime = path, runtime
-        read_config(path)
+        read_config(path)  # refused here, as the cache may hold the graph of a form that is no longer read
         self._torch: Detector | None = None
         self._face: Any = None
         self._head: Any = None

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facewitness.detector import augment as au
-from facewitness.detector.crops import FACE_CENTRE_CM, similarity
+from facewitness.detector.autoencoder import coloured_as
+from facewitness.detector.crops import Patch, patch_matrix, similarity
 from facewitness.detector.material import load_burst
-from facewitness.detector.warps import smoothed, warp
+from facewitness.detector.warps import back_and_forth, pose_to_pose, smoothed, warp
 from facewitness.devices import computes_in_half
 from facewitness.errors import UsageError
 from facewitness.faces import landmarks as lm
@@ -136,10 +137,7 @@ def _square(painting: Painting, mesh: NDArray, shape: tuple[int, ...]) -> NDArra
     if painting.part == "head":
         height, width = shape[:2]
         return np.array([[width / side, 0, (width / side - 1) / 2], [0, height / side, (height / side - 1) / 2]])
-    pose = similarity(mesh)
-    turn = pose[:, :2] * FACE_CM / side
-    centre = pose @ [*FACE_CENTRE_CM, 1]
-    return np.concatenate([turn, (centre - turn @ np.full(2, (side - 1) / 2))[:, None]], 1)
+    return patch_matrix(Patch(0, 0, side, side, (), side / FACE_CM), mesh, similarity(mesh))
 
 
 def _cut(image: NDArray, matrix: NDArray, side: int) -> NDArray[np.uint8]:
@@ -306,9 +304,7 @@ def paint(
         y = torch.cat([painter(part) for part in looks.split(8)])
         if rng.random() < 0.5 and painting.part != "head":  # good generators have the right colours
             seen = np.stack([_cut(i, m, side) for i, m in zip(images, matrices, strict=True)])
-            apart = torch.from_numpy(seen).permute(0, 3, 1, 2).float() / 255 - y
-            coarse = nn.functional.interpolate(apart, scale_factor=1 / 16, mode="area")
-            y = y + nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
+            y = coloured_as(torch.from_numpy(seen).permute(0, 3, 1, 2).float() / 255, y, coarse=16)
     painted = (y.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     how = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
     new = np.empty_like(images)
@@ -326,13 +322,10 @@ def paint(
 def _as_at_other_moments(meshes: NDArray, rng: au.Rng) -> NDArray[np.float32]:
     """Meshes with the shape of other moments at the pose of their own: what is said is not what was said."""
     count = len(meshes)
-    donors = (np.arange(count) + int(rng.integers(1, max(count, 2)))) % (2 * count)
-    donors = np.where(donors >= count, 2 * count - 1 - donors, donors)  # back and forth: no jump
+    donors = back_and_forth(np.arange(count) + int(rng.integers(1, max(count, 2))), count)
     out = meshes.copy()
     for t, d in enumerate(donors):
-        a = np.concatenate([similarity(meshes[d]), [[0, 0, 1]]])
-        b = np.concatenate([similarity(meshes[t]), [[0, 0, 1]]])
-        m = (b @ np.linalg.inv(a))[:2]
+        m = pose_to_pose(meshes[d], meshes[t])
         out[t, :, :2] = meshes[d, :, :2] @ m[:, :2].T + m[:, 2]
     return out
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from facewitness.detector import augment as au
 from facewitness.detector.autoencoder import Autoencoder, reconstruct
-from facewitness.detector.crops import face_size, similarity
+from facewitness.detector.crops import face_size
 from facewitness.detector.painters import Painter, paint
-from facewitness.detector.warps import smoothed, warp
+from facewitness.detector.warps import back_and_forth, pose_to_pose, smoothed, warp
 
 Made = tuple[au.Images, NDArray, NDArray[np.float32]]
 
@@ -37,17 +37,18 @@ class PseudoFakes:
         self._decoders = list(autoencoders)
         self._painters = {part: [p for p in painters if p.painting.part == part] for part in ("mouth", "face", "head")}
 
-    def makes(self, kind: str) -> bool:
-        """Whether it can: what is painted needs a painter."""
-        return not kind.startswith("painted") or bool(self._painters[kind[8:]])
+    def draw(self, kinds: Sequence[str], shares: ArrayLike, rng: au.Rng) -> str:
+        """One of ``kinds`` with these shares, of those it can make: what is painted needs a painter."""
+        can = [not k.startswith("painted") or bool(self._painters[k[8:]]) for k in kinds]
+        shares = np.asarray(shares) * can
+        return str(rng.choice(kinds, p=shares / shares.sum()))
 
     def make(self, images: au.Images, meshes: NDArray, rng: au.Rng, kind: str | None = None) -> tuple[str, Made]:
         """One pseudo-fake of a burst: its kind, then images, meshes and mask of what was changed."""
-        kinds, shares = list(self.KINDS), np.array(self.SHARES)
-        shares = shares * [self.makes(k) for k in kinds]
+        shares = np.array(self.SHARES)
         if len(images) < 3:  # a photograph has no time
-            shares = shares * [k in ("blended", "reconstructed", "restored", "painted_face") for k in kinds]
-        kind = kind or str(rng.choice(kinds, p=shares / shares.sum()))
+            shares = shares * [k in ("blended", "reconstructed", "restored", "painted_face") for k in self.KINDS]
+        kind = kind or self.draw(self.KINDS, shares, rng)
         if kind == "blended":
             made, moved, masks = au.self_blended(images, meshes, rng)
         elif kind.startswith("painted"):
@@ -113,17 +114,12 @@ class PseudoFakes:
     def lip_sync(self, images: au.Images, meshes: NDArray, rng: au.Rng) -> Made:
         """The lower face of other moments of the clip, brought to each frame's pose and decoded anew."""
         count = len(images)
-        donors = (np.arange(count) * rng.uniform(0.5, 1.5) + rng.integers(count)).astype(int)
-        donors = donors % (2 * count)
-        donors = np.where(donors >= count, 2 * count - 1 - donors, donors)  # back and forth: no jump
+        donors = back_and_forth((np.arange(count) * rng.uniform(0.5, 1.5) + rng.integers(count)).astype(int), count)
         height, width = images.shape[1:3]
         lower = np.empty_like(images)
         for t, d in enumerate(donors):
-            a = np.concatenate([similarity(meshes[d]), [[0, 0, 1]]])
-            b = np.concatenate([similarity(meshes[t]), [[0, 0, 1]]])
-            lower[t] = cv2.warpAffine(
-                images[d], (b @ np.linalg.inv(a))[:2], (width, height), borderMode=cv2.BORDER_REPLICATE
-            )
+            m = pose_to_pose(meshes[d], meshes[t])
+            lower[t] = cv2.warpAffine(images[d], m, (width, height), borderMode=cv2.BORDER_REPLICATE)
         if rng.random() < 0.85:
             lower = self.decoded(lower, meshes, rng)
         if rng.random() < 0.5:

@@ -347,7 +347,6 @@ def train_backbone(
     kept = config.frozen_stride if config.frozen_stride is not None else 8 * (torch.device(device).type == "cpu")
     if pretrained and kept:
         freeze_start(model.face.backbone, kept)
-    pool.refresh()
     for step, (x, y, c) in enumerate(_batches(pool, config, start, workers), start):
         torch.manual_seed(config.seed * 1_000_003 + step)  # what is dropped is the same after an interruption
         for group in optimiser.param_groups:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facewitness.detector.crops import similarity
 from facewitness.faces import landmarks as lm
 
 GRID = 24
@@ -67,6 +68,18 @@ def warp(image: NDArray, source: NDArray, target: NDArray) -> NDArray:
     )
     xs, ys = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return cv2.remap(image, xs + full[..., 0], ys + full[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def pose_to_pose(mesh: NDArray, other: NDArray) -> NDArray[np.float64]:
+    """(2, 3) similarity that brings pixels from where the head has the pose of ``mesh`` to where it has ``other``'s."""
+    a, b = (np.concatenate([similarity(m), [[0, 0, 1]]]) for m in (mesh, other))
+    return (b @ np.linalg.inv(a))[:2]
+
+
+def back_and_forth(at: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Moments 0 and later as frames of ``count`` that run to the end and back again: no jump."""
+    at = at % (2 * count)
+    return np.where(at >= count, 2 * count - 1 - at, at)
 
 
 def smoothed(meshes: NDArray, width: float) -> NDArray[np.float32]:
